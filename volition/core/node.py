@@ -16,7 +16,7 @@ import numpy as np
 from timeflux.core.io import Port as TimefluxPort
 from timeflux.core.node import Node as TimefluxNode
 
-from volition.core.clock import LiveClock
+from volition.core.clock import Clock, LiveClock
 from volition.core.errors import NodeError
 from volition.core.events import Event
 from volition.core.frames import EpochFrame, EventFrame, Frame, SignalFrame
@@ -46,6 +46,12 @@ class Node(TimefluxNode):
     """Whether a Volition engine runs the node (and not plain Timeflux, or a test)."""
 
     port_specs: ClassVar[Mapping[str, PortSpec]] = {}
+
+    muted: bool = False
+    """Set in a replay: a node that acts on the world outside (outlets, publishers, screens) must then keep still."""
+
+    clock: Clock = _CLOCK
+    """The run's clock, for sources that stamp what arrives; all other nodes read ``now``."""
 
     chunk_dependent: ClassVar[str] = ""
     """Why the outputs depend on how the input was cut; empty for nearly all nodes, which do not."""
@@ -172,10 +178,14 @@ class Node(TimefluxNode):
         """Whether submitted work has not come back yet."""
         return self._jobs is not None and self._jobs.pending > 0
 
-    def _prepare(self) -> None:
+    def open(self) -> None:
+        """Call ``start`` unless that has happened; the engine does so before the first tick."""
         if not self._started:
             self._started = True
             self.start()
+
+    def _prepare(self) -> None:
+        self.open()
         if not self.engine_driven:
             self.now = _CLOCK.now()
         stale = False
@@ -277,10 +287,10 @@ class Source(Node):
         for name, frames in pending.items():
             self.ports[name].frame = type(frames[0]).concat(frames)
 
-    def _prepare(self) -> None:
-        if self.replayed:
-            self._started = True
-        super()._prepare()
+    def open(self) -> None:
+        """As ``Node.open``, but a replayed source opens nothing."""
+        if not self.replayed:
+            super().open()
 
 
 def _broken(before: Any, after: Any) -> bool:

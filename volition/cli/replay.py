@@ -1,0 +1,66 @@
+"""``volition replay``: a recorded session through an app, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from volition.cli import show
+from volition.cli.run import Seed, Set, overrides
+from volition.core.places import find
+
+
+def replay(
+    session: Annotated[str, typer.Argument(metavar="SESSION", help="An XDF file, or the name of a shipped one.")],
+    graph: Annotated[
+        str | None, typer.Option("--graph", "-g", help="The app; without it, the one the session was made with.")
+    ] = None,
+    chunk: Annotated[int, typer.Option(help="Samples of the fastest stream per step.", min=1)] = 26,
+    seed: Seed = 0,
+    settings: Set = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--map", help="Which stream stands in for a source: source=stream.")
+    ] = None,
+    json: show.Json = False,
+) -> None:
+    """Run a session through an app and print a SHA-256 over all outputs.
+
+    Example: volition replay recordings/autocomplete.xdf --graph graphs/autocomplete.yaml
+    """
+    from volition.engine.replay import replay as run
+    from volition.engine.supervise import checked
+    from volition.sessions.reader import Session
+
+    mapping = {}
+    for pair in names or []:
+        source, equals, stream = pair.partition("=")
+        if not equals:
+            show.fail(f"--map {pair}: write it as source=stream", 2)
+        mapping[source] = stream
+    with show.sentences():
+        path = find("recordings", session)
+        opened = Session.open(path)
+        for note in opened.notes:
+            show.say(f"{path}: {note}")
+        app = checked(find("graphs", graph) if graph else _own_graph(path))
+        with show.bar("replay") as progress:
+            result = run(
+                app, opened, chunk=chunk, override=overrides(settings), seed=seed, names=mapping, progress=progress
+            )
+        answer = {
+            "session": str(path),
+            "graph": str(app.path),
+            "sha256": result.sha256,
+            "realtime_factor": round(result.realtime_factor, 2),
+            "seconds": round(result.seconds, 3),
+            "outputs": result.outputs,
+            "dropped": sum(int(d["count"]) for _, label, d in result.reports if label == "dropped"),
+        }
+        show.result(answer, json)
+
+
+def _own_graph(session: Path) -> Path:
+    """The shipped app that has the session's name."""
+    return find("graphs", f"{session.stem}.yaml")

@@ -1,0 +1,388 @@
+"""One graph, ready to tick: nodes in topological order, and what moves along each edge.
+
+A tick goes once through the nodes. Nodes of ours are skipped when nothing arrived for them, no timer is due and no
+slow work has come back; Timeflux nodes are updated at every tick, as they expect.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from timeflux.core.node import Node as TimefluxNode
+from timeflux.core.registry import Registry
+
+from volition.core.clock import Clock
+from volition.core.errors import LoadError
+from volition.core.frames import EventFrame, Frame, SignalFrame
+from volition.core.node import Node, Source
+from volition.core.params import build
+from volition.core.ports import Port
+from volition.engine.load import EdgeDef, GraphDef, NodeDef
+
+REPORTS = "$reports"
+"""The node id that edges from a graph's reports start at."""
+
+
+class Mailbox:
+    """Frames on their way to one input port from another graph."""
+
+    def __init__(self, node: str, port: str, name: str = ""):
+        self.node, self.port, self.name = node, port, name
+        self.frames: deque[Frame] = deque()
+        self.age: Age | None = None
+
+    def take(self) -> tuple[Frame | None, int]:
+        """What can be given to the port in one tick as one frame, and how many messages that were."""
+        first = self.frames.popleft()
+        parts = [first]
+        while self.frames and _joinable(parts[-1], self.frames[0]):
+            parts.append(self.frames.popleft())
+        return join(parts), len(parts)
+
+
+def _joinable(before: Frame, after: Frame) -> bool:
+    if isinstance(before, EventFrame):
+        return isinstance(after, EventFrame)
+    return isinstance(before, SignalFrame) and isinstance(after, SignalFrame) and before.identity == after.identity
+
+
+def join(parts: Sequence[Any]) -> Any:
+    """Frames of one port and tick as one frame."""
+    return parts[0] if len(parts) == 1 else type(parts[0]).concat(parts)
+
+
+class Age:
+    """How old the last sample of each frame on an edge was when it arrived, over the last 2,048 frames."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._ring = np.zeros(2048, dtype=np.int64)
+
+    def add(self, ns: int) -> None:
+        """One more frame."""
+        self._ring[self.count % len(self._ring)] = ns
+        self.count += 1
+
+    def quantiles(self) -> dict[str, float]:
+        """``count``, ``age_ms_p50`` and ``age_ms_p99``."""
+        if not self.count:
+            return {"count": 0}
+        p50, p99 = np.percentile(self._ring[: min(self.count, len(self._ring))], [50, 99]) / 1e6
+        return {"count": self.count, "age_ms_p50": round(float(p50), 3), "age_ms_p99": round(float(p99), 3)}
+
+
+class Step:
+    """One node and the moves into its input ports."""
+
+    def __init__(self, node: TimefluxNode, node_id: str):
+        self.node = node
+        self.id = node_id
+        self.ours = isinstance(node, Node)
+        self.direct: list[tuple[Port, Port, Age | None]] = []
+        """Moves between declared ports of two nodes of ours."""
+        self.general: list[tuple[TimefluxNode, str, str, bool]] = []
+        """Moves with a Timeflux node or a globbed port at one end: source node, its port, ours, whether to copy."""
+        self.mailboxes: list[Mailbox] = []
+        self.fresh = True
+        self.dirty = True
+
+    def receive(self, clock: Clock | None) -> tuple[bool, list[int]]:
+        """Fill the inputs; whether anything came, and how many messages each mailbox gave."""
+        arrived = False
+        for source, target, age in self.direct:
+            frame = source._frame
+            if frame is not None:
+                target.frame = frame if target._frame is None else join([target._frame, frame])
+                arrived = True
+                if age is not None and clock is not None and len(frame):
+                    age.add(clock.now() - int(frame.times[-1]))
+        for node, source_port, target_port, duplicate in self.general:
+            arrived = _move(node, source_port, self.node, target_port, duplicate) or arrived
+        counts = []
+        for mailbox in self.mailboxes:
+            count = 0
+            if mailbox.frames:
+                frame, count = mailbox.take()
+                if mailbox.age is not None and clock is not None and frame is not None and len(frame):
+                    mailbox.age.add(clock.now() - int(frame.times[-1]))
+                port = getattr(self.node, mailbox.port)
+                _put(port, join([port.frame, frame]) if isinstance(port, Port) and port.frame is not None else frame)
+                arrived = True
+            counts.append(count)
+        return arrived, counts
+
+
+def _put(port: Any, frame: Any) -> None:
+    if isinstance(port, Port):
+        port.frame = frame
+    else:
+        port.data, port.meta = frame.to_pandas()
+
+
+def _move(source: TimefluxNode, source_port: str, target: TimefluxNode, target_port: str, duplicate: bool) -> bool:
+    """Move what one (perhaps globbed) output holds to an input; whether there was anything."""
+    arrived = False
+    for _, suffix, port in list(source.iterate(source_port)):
+        if not port.ready():
+            continue
+        arrived = True
+        destination = getattr(target, target_port + ("_" + suffix.lstrip("_") if suffix else ""))
+        if isinstance(port, Port) and port.frame is not None:
+            if isinstance(destination, Port):
+                frame = port.frame
+                destination.frame = frame if not destination.ready() else join([destination.frame, frame])
+            else:  # each Timeflux consumer gets memory of its own
+                destination.data, destination.meta = port.frame.to_pandas()
+        elif duplicate and not isinstance(destination, Port):
+            destination.data, destination.meta = copy.deepcopy(port.data), copy.deepcopy(port.meta)
+        else:
+            destination.data, destination.meta = port.data, dict(port.meta or {})
+    return arrived
+
+
+def instantiate(definition: NodeDef, override: Mapping[str, Any] | None = None) -> TimefluxNode:
+    """Import the class of a node and build it with checked parameters.
+
+    Raises
+    ------
+    LoadError
+        When the module, the class or a parameter is wrong.
+    """
+    params = {**definition.params, **(override or {})}
+    try:
+        cls = getattr(importlib.import_module(definition.module), definition.class_name)
+    except ModuleNotFoundError as error:
+        raise LoadError(f"{definition.id}: no module named {error.name!r}; volition check says more") from None
+    except AttributeError:
+        raise LoadError(
+            f"{definition.id}: no class {definition.class_name!r} in {definition.module}; volition check says more"
+        ) from None
+    if not issubclass(cls, Node):
+        foreign: TimefluxNode = cls(**params)
+        return foreign
+    node: Node = build(cls, params, definition.id)
+    node.id = definition.id
+    return node
+
+
+class Graph:
+    """The running form of a ``GraphDef``.
+
+    Parameters
+    ----------
+    definition
+        As loaded.
+    nodes
+        The nodes by id.
+    seed
+        Seeds each node's ``rng``, together with the graph's and the node's id.
+    clock
+        Read for the age of frames only; None leaves ages out.
+    """
+
+    def __init__(
+        self, definition: GraphDef, nodes: Mapping[str, TimefluxNode], seed: int = 0, clock: Clock | None = None
+    ):
+        self.id = definition.id
+        self.rate = definition.rate
+        self.nodes = dict(nodes)
+        self.reports: list[tuple[str, tuple[int, str, dict[str, Any]]]] = []
+        self._clock = clock
+        self.ages: dict[str, Age] = {}
+        self._foreign = [n for n in nodes.values() if not isinstance(n, Node)]
+        for node_id, node in nodes.items():
+            if isinstance(node, Node):
+                node.engine_driven = True
+                node.rng = np.random.default_rng([seed, *f"{self.id}.{node_id}".encode()])
+        self.steps = [Step(self.nodes[i], i) for i in topological_order(definition)]
+        self._by_id = {step.id: step for step in self.steps}
+        self._connect(definition.edges)
+        self.in_foreign = False
+        self.current = ""
+        """The node that is being updated, or was last."""
+
+    def _connect(self, edges: Sequence[EdgeDef]) -> None:
+        consumers: dict[tuple[str, str], int] = {}
+        for edge in edges:
+            step = self._by_id[edge.target_node]
+            source, target = self.nodes[edge.source_node], self.nodes[edge.target_node]
+            key = (edge.source_node, edge.source_port)
+            consumers[key] = consumers.get(key, 0) + 1
+            simple = isinstance(source, Node) and isinstance(target, Node) and not edge.source_port.endswith("*")
+            if simple:
+                age = None
+                if self._clock is not None:
+                    age = self.ages[_edge_name(edge)] = Age()
+                step.direct.append((getattr(source, edge.source_port), getattr(target, edge.target_port), age))
+            else:
+                step.general.append((source, edge.source_port, edge.target_port, consumers[key] > 1))
+
+    def mailbox(self, node: str, port: str, name: str = "") -> Mailbox:
+        """A new mailbox for frames that come to ``port`` of ``node`` from another graph."""
+        box = Mailbox(node, port, name)
+        if self._clock is not None:
+            box.age = self.ages.setdefault(name or f"-> {node}", Age())
+        self._by_id[node].mailboxes.append(box)
+        return box
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The sources by id."""
+        return {i: n for i, n in self.nodes.items() if isinstance(n, Source)}
+
+    def tick(self, now: int) -> list[Any]:
+        """Update every node that has something to do.
+
+        Returns
+        -------
+        list
+            The tick's journal entry: now, then [node, kind, count] of each input that came from outside.
+        """
+        entry: list[Any] = [now]
+        if self._foreign:
+            Registry.cycle_start = now / 1e9
+            Registry.rate = self.rate or 0
+        for step in self.steps:
+            if step.ours:
+                self._tick_ours(step, now, entry)
+            else:
+                step.node.clear()
+                _, counts = step.receive(self._clock)
+                _journal_mail(entry, step, counts)
+                self.current = step.id
+                self.in_foreign = True
+                step.node.update()
+                self.in_foreign = False
+        return entry
+
+    def _tick_ours(self, step: Step, now: int, entry: list[Any]) -> None:
+        node: Any = step.node
+        if step.dirty:
+            for port in node.ports.values():
+                port.clear()
+            step.dirty = False
+        live, counts = step.receive(self._clock)
+        if counts:
+            _journal_mail(entry, step, counts)
+        if node._jobs is not None:
+            ready = node._jobs.collect(now)
+            if ready:
+                live = True
+                entry.append([step.id, "results", ready])
+        source = isinstance(node, Source)
+        if source and node.inbox:
+            live = True
+        wake = node.wake
+        if wake is not None and wake <= now:
+            live = True
+        if not (live or step.fresh):
+            if node._reports:  # made by the source's own thread
+                self.reports.extend((step.id, report) for report in node.take_reports())
+            return
+        step.fresh, step.dirty = False, True
+        node.wake = None
+        node.now = now
+        self.current = step.id
+        node.update()
+        if source:
+            for name, port in node.ports.items():
+                if port._frame is not None:
+                    entry.append([step.id, name, len(port._frame)])
+        if node._reports:
+            self.reports.extend((step.id, report) for report in node.take_reports())
+
+    def take_reports(self) -> EventFrame | None:
+        """What nodes reported since the last call, as one frame in order of time."""
+        if not self.reports:
+            return None
+        reports = sorted((r for _, r in self.reports), key=lambda r: r[0])
+        self.reports = []
+        return EventFrame.of(*reports)
+
+    def pending(self) -> bool:
+        """Whether something waits for another tick right away."""
+        return any(
+            any(box.frames for box in step.mailboxes) or (isinstance(step.node, Source) and bool(step.node.inbox))
+            for step in self.steps
+        )
+
+    def deadline(self) -> int | None:
+        """When the next timer is due, in ns UTC; None when there is none."""
+        times = []
+        for step in self.steps:
+            if step.ours:
+                node: Any = step.node
+                if node.wake is not None:
+                    times.append(node.wake)
+                if node._jobs is not None and node._jobs.deadline is not None:
+                    times.append(node._jobs.deadline)
+        return min(times) if times else None
+
+    def outputs(self) -> Iterable[tuple[str, str, Frame]]:
+        """(node id, port name, frame) of all outputs of nodes of ours that this tick filled."""
+        for step in self.steps:
+            if step.ours and step.dirty:
+                for name, port in step.node.ports.items():
+                    if name[0] == "o" and port.frame is not None and len(port.frame):
+                        yield step.id, name, port.frame
+
+    def output(self, node: str, port: str) -> list[Frame]:
+        """The frames that a (perhaps globbed) output holds now, converted from pandas where needed."""
+        frames = []
+        for _, _, source in self.nodes[node].iterate(port):
+            if source.ready():
+                if isinstance(source, Port):
+                    frames.append(source.frame)
+                else:
+                    carrier = Port()
+                    carrier.data, carrier.meta = source.data, source.meta
+                    frames.append(carrier.frame)
+        return [frame for frame in frames if frame is not None]
+
+    def terminate(self, on_error: Callable[[str, Exception], None]) -> None:
+        """Terminate every node, sinks last; an error in one does not spare the others."""
+        for step in self.steps:
+            jobs = getattr(step.node, "_jobs", None)
+            if jobs is not None and hasattr(jobs, "close"):
+                jobs.close()
+            try:
+                step.node.terminate()
+            except Exception as error:
+                on_error(step.id, error)
+
+
+def _journal_mail(entry: list[Any], step: Step, counts: list[int]) -> None:
+    for box, count in zip(step.mailboxes, counts, strict=True):
+        if count:
+            entry.append([step.id, box.name or box.port, count])
+
+
+def _edge_name(edge: EdgeDef) -> str:
+    def end(node: str, port: str) -> str:
+        return node if port in ("i", "o") else f"{node}:{port[2:]}"
+
+    return f"{end(edge.source_node, edge.source_port)} -> {end(edge.target_node, edge.target_port)}"
+
+
+def topological_order(definition: GraphDef) -> list[str]:
+    """Node ids so that every edge points forward; nodes that are free to move keep the order of the file.
+
+    Raises
+    ------
+    LoadError
+        When the graph has a cycle.
+    """
+    order: list[str] = []
+    waiting = {node.id: {e.source_node for e in definition.edges if e.target_node == node.id} for node in definition.nodes}
+    while waiting:
+        ready = [i for i, before in waiting.items() if not before - set(order)]
+        if not ready:
+            raise LoadError(f"graph {definition.id}: a cycle through {', '.join(waiting)}; break it across two graphs")
+        order.append(ready[0])
+        del waiting[ready[0]]
+    return order

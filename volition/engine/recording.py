@@ -1,0 +1,77 @@
+"""What a recording adds to an app: one more graph, whose recorder gets all sources, events and reports.
+
+Only what came in from outside is needed to replay; the events are there to be read, and to compare a replay with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+from volition.core.node import Node, Source
+from volition.engine.graph import REPORTS
+from volition.engine.load import App, EdgeDef, GraphDef, NodeDef, Position
+
+RECORDER = "recorder"
+
+
+def node_class(definition: NodeDef) -> type:
+    """The class that a node definition names."""
+    cls: type = getattr(importlib.import_module(definition.module), definition.class_name)
+    return cls
+
+
+def stream_name(graph: str, node: str, port: str, taken: set[str]) -> str:
+    """The name of a stream in the recording: the node's id, its port if it is not ``o``, its graph if need be."""
+    name = node if port == "o" else f"{node}-{port[2:]}"
+    return name if name not in taken else f"{graph}-{name}"
+
+
+def recorded_ports(definition: NodeDef) -> list[str]:
+    """The output ports of a node that a recording keeps: all of a source, the events of any other node."""
+    cls = node_class(definition)
+    if not issubclass(cls, Node):
+        return []
+    whole = issubclass(cls, Source)
+    return [
+        name
+        for name, spec in cls.port_specs.items()
+        if spec.direction == "o" and not spec.many and (whole or spec.kind == "events")
+    ]
+
+
+def with_recorder(app: App, out: Path) -> App:
+    """The app with a graph that records it to ``out``.
+
+    Parameters
+    ----------
+    app
+        The app, checked; its modules must be importable (``beside``).
+    out
+        The XDF file.
+    """
+    position = Position(str(app.path), 1, 1)
+    edges: list[EdgeDef] = []
+    taken: set[str] = {"reports"}
+
+    def edge(graph: str, node: str, port: str, name: str) -> None:
+        edges.append(
+            EdgeDef(
+                graph, node, port, RECORDER, RECORDER, f"i_{name}", "block", 4096, position, position, position
+            )
+        )
+
+    for graph in app.graphs:
+        for node in graph.nodes:
+            for port in recorded_ports(node):
+                name = stream_name(graph.id, node.id, port, taken)
+                taken.add(name)
+                edge(graph.id, node.id, port, name)
+        edge(graph.id, REPORTS, "o", "reports")
+    recorder = NodeDef(RECORDER, "volition.nodes.outputs.record", "Record", {"path": str(out)}, position)
+    graph = GraphDef(RECORDER, None, [recorder], [], position)
+    return dataclasses.replace(app, graphs=[*app.graphs, graph], edges=[*app.edges, *edges])
+
+
+__all__ = ["RECORDER", "node_class", "recorded_ports", "stream_name", "with_recorder"]

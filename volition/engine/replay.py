@@ -1,0 +1,402 @@
+"""Runs an app on a recorded session: all graphs in one process, on virtual time, with the same answers every time.
+
+The sources are replaced by the session's streams under the same names. Time moves in steps of ``chunk`` samples of
+the fastest stream, and stops in between where a timer is due. How the streams were cut when they were recorded plays
+no part. Nodes that act on the world outside are muted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from timeflux.core.node import Node as TimefluxNode
+
+from volition.core.clock import SECOND, VirtualClock
+from volition.core.errors import LoadError, SessionError
+from volition.core.frames import EventFrame, Frame, SignalFrame
+from volition.core.node import Node, Source
+from volition.engine.graph import REPORTS, Graph, Mailbox, instantiate
+from volition.engine.jobs import VirtualJobs
+from volition.engine.load import App, EdgeDef, GraphDef, beside, load
+from volition.engine.recording import RECORDER, node_class, stream_name
+
+ROUNDS = 64
+"""How often graphs may answer each other at one virtual time before time moves on."""
+WORK_NS = 50_000_000
+"""Virtual time that slow work takes."""
+TAIL_NS = SECOND
+"""Virtual time that a replay goes on after the session's end, so that nothing stays in a window."""
+
+Streams = Mapping[str, Sequence[SignalFrame] | Sequence[EventFrame]]
+
+
+@dataclass
+class Result:
+    """What a replay gave."""
+
+    sha256: str
+    seconds: float
+    wall_seconds: float
+    outputs: int
+    taps: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    reports: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def realtime_factor(self) -> float:
+        """Recorded seconds per second of computing."""
+        return self.seconds / self.wall_seconds if self.wall_seconds else float("inf")
+
+    def events(self, node: str, port: str = "o", label: str | None = None) -> list[tuple[int, str, Mapping[str, Any]]]:
+        """The events of a tapped port."""
+        return [e for frame in self.taps[node, port] for e in frame if label is None or e[1] == label]
+
+
+class Digest:
+    """A SHA-256 over all outputs that does not depend on how they were cut into frames."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Any] = {}
+        self.frames = 0
+
+    def add(self, name: str, frame: Frame) -> None:
+        """One more frame of the output ``name``."""
+        self.frames += 1
+        parts = self._parts.get(name)
+        if parts is None:
+            parts = self._parts[name] = (hashlib.sha256(), hashlib.sha256())
+        parts[0].update(frame.times)
+        if isinstance(frame, EventFrame):
+            for _, label, data in frame:
+                parts[1].update(json.dumps([label, data], sort_keys=True, default=_plain).encode() + b"\n")
+        else:
+            parts[1].update(np.ascontiguousarray(frame.values))
+            if not isinstance(frame, SignalFrame):
+                parts[1].update(json.dumps([dict(d) for d in frame.data], sort_keys=True, default=_plain).encode())
+
+    def hexdigest(self) -> str:
+        """The digest over all outputs in the order of their names."""
+        total = hashlib.sha256()
+        for name in sorted(self._parts):
+            times, values = self._parts[name]
+            total.update(f"{name} {times.hexdigest()} {values.hexdigest()}\n".encode())
+        return total.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
+
+
+class Feed:
+    """One recorded stream on its way to a source's inbox."""
+
+    def __init__(self, source: Source, port: str, frames: Sequence[SignalFrame] | Sequence[EventFrame]):
+        self.source, self.port = source, port
+        self._frames: deque[Any] = deque(frame for frame in frames if len(frame))
+        self._at = 0
+        self.start = min((int(f.times[0]) for f in self._frames), default=None)
+        self.end = max((int(f.times[-1]) for f in self._frames), default=None)
+        first = self._frames[0] if self._frames else None
+        self.rate = first.rate if isinstance(first, SignalFrame) else 0.0
+
+    def advance(self, now: int) -> None:
+        """Give the source everything up to and including ``now``."""
+        while self._frames:
+            frame = self._frames[0]
+            stop = int(frame.times.searchsorted(now, "right"))
+            if stop > self._at:
+                whole = self._at == 0 and stop == len(frame)
+                self.source.inbox.append((self.port, frame if whole else frame[self._at : stop]))
+                self._at = stop
+            if self._at < len(frame):
+                return
+            self._frames.popleft()
+            self._at = 0
+
+
+def streams_for(app: App, streams: Streams, names: Mapping[str, str] | None = None) -> dict[tuple[str, str], Any]:
+    """Which recorded stream stands in for which output of which source.
+
+    Parameters
+    ----------
+    app
+        The app.
+    streams
+        The session's streams by name.
+    names
+        Stream name by source id, where they differ.
+
+    Raises
+    ------
+    SessionError
+        When no output of a source has a stream.
+    """
+    found: dict[tuple[str, str], Any] = {}
+    taken: set[str] = {"reports"}
+    for graph in app.graphs:
+        for node in graph.nodes:
+            cls = node_class(node)
+            if not issubclass(cls, Source):
+                continue
+            outputs = [p for p, spec in cls.port_specs.items() if spec.direction == "o" and not spec.many]
+            missing = True
+            for port in outputs:
+                name = stream_name(graph.id, node.id, port, taken)
+                taken.add(name)
+                name = (names or {}).get(node.id, name) if port == "o" else name
+                if name in streams:
+                    found[node.id, port] = streams[name]
+                    missing = False
+            if missing:
+                raise SessionError(
+                    f"source {node.id!r} has no stream in the session, which holds "
+                    f"{', '.join(map(repr, sorted(streams))) or 'nothing'}: name one with --map {node.id}=STREAM"
+                )
+    return found
+
+
+def upstream(app: App, node: str) -> App:
+    """The part of the app that ``node`` depends on, without the node itself and without the loops across graphs."""
+    for graph in app.graphs:
+        if any(n.id == node for n in graph.nodes):
+            keep: set[str] = set()
+            todo = [node]
+            while todo:
+                at = todo.pop()
+                for edge in graph.edges:
+                    if edge.target_node == at and edge.source_node not in keep:
+                        keep.add(edge.source_node)
+                        todo.append(edge.source_node)
+            edges = [e for e in graph.edges if e.source_node in keep and e.target_node in keep]
+            part = replace(graph, nodes=[n for n in graph.nodes if n.id in keep], edges=edges)
+            return replace(app, graphs=[part], edges=[])
+    raise LoadError(f"{app.path}: there is no node {node!r}")
+
+
+class Replay:
+    """An app on virtual time.
+
+    Parameters
+    ----------
+    app
+        The app, loaded; its modules importable.
+    streams
+        The recorded streams by name.
+    chunk
+        Samples of the fastest stream per step.
+    override
+        Parameters by node id that replace those of the file.
+    seed
+        As in the live run.
+    names
+        Stream name by source id, where they differ.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        streams: Streams,
+        chunk: int = 26,
+        override: Mapping[str, Mapping[str, Any]] | None = None,
+        seed: int = 0,
+        names: Mapping[str, str] | None = None,
+    ):
+        if chunk < 1:
+            raise SessionError(f"a replay moves in steps of at least one sample, not {chunk}")
+        self.clock = VirtualClock()
+        self._override = override or {}
+        self.graphs: list[Graph] = []
+        self._out: dict[str, list[tuple[EdgeDef, Mailbox]]] = {}
+        definitions = [g for g in app.graphs if g.id != RECORDER]
+        given = streams_for(app, streams, names)
+        self.feeds = []
+        for definition in definitions:
+            graph = self._build(definition, seed)
+            self.graphs.append(graph)
+            for node_id, source in graph.sources.items():
+                source.replayed = True
+                self.feeds += [Feed(source, p, frames) for (i, p), frames in given.items() if i == node_id]
+        self._connect(app)
+        starts = [f.start for f in self.feeds if f.start is not None]
+        if not starts:
+            raise SessionError("the session holds no samples and no events for this app")
+        self.start = min(starts)
+        self.end = max(f.end for f in self.feeds if f.end is not None)
+        rate = max((f.rate for f in self.feeds), default=0.0)
+        self._step = chunk / rate * SECOND if rate else SECOND / 10
+
+    def _build(self, definition: GraphDef, seed: int) -> Graph:
+        nodes: dict[str, TimefluxNode] = {
+            d.id: instantiate(d, self._override.get(d.id)) for d in definition.nodes if not _records(d)
+        }
+        edges = [e for e in definition.edges if e.target_node in nodes and e.source_node in nodes]
+        kept = replace(definition, nodes=[d for d in definition.nodes if d.id in nodes], edges=edges)
+        graph = Graph(kept, nodes, seed)
+        for node in nodes.values():
+            if isinstance(node, Node):
+                node.muted = True
+                node.clock = self.clock
+                node._jobs = VirtualJobs(self.clock.now, WORK_NS)
+        return graph
+
+    def _connect(self, app: App) -> None:
+        by_id = {graph.id: graph for graph in self.graphs}
+        for edge in app.edges:
+            if edge.target_graph in by_id and edge.source_node != REPORTS:
+                if edge.target_node not in by_id[edge.target_graph].nodes:
+                    continue
+                box = by_id[edge.target_graph].mailbox(edge.target_node, edge.target_port)
+                self._out.setdefault(edge.source_graph, []).append((edge, box))
+
+    def _times(self) -> Iterator[int]:
+        """The virtual times: the grid, and between its points the timers that are due."""
+        last, k = self.start - 1, 0
+        end = self.end + TAIL_NS
+        while last < end:
+            grid = self.start + round(k * self._step)
+            timers = [d for d in (graph.deadline() for graph in self.graphs) if d is not None]
+            due = max(last + 1, min(timers)) if timers else grid
+            if due < grid:
+                last = due
+            else:
+                last = grid
+                k += 1
+            yield last
+
+    def run(
+        self,
+        each: Callable[[str, str, str, Frame], None] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Iterator[int]:
+        """Step through the session; gives each virtual time.
+
+        Parameters
+        ----------
+        each
+            Called with (graph id, node id, port, frame) for every output.
+        progress
+            Called now and then with the part that is done, 0..1.
+        """
+        whole = max(1, self.end + TAIL_NS - self.start)
+        for count, now in enumerate(self._times()):
+            self.clock.set(now)
+            for feed in self.feeds:
+                feed.advance(now)
+            self._settle(now, each)
+            if progress is not None and count % 256 == 0:
+                progress(min(1.0, (now - self.start) / whole))
+            yield now
+
+    def _settle(self, now: int, each: Callable[[str, str, str, Frame], None] | None) -> None:
+        """Tick every graph at ``now``, again while they have something for each other."""
+        for round_number in range(ROUNDS):
+            again = False
+            for graph in self.graphs:
+                if round_number and not graph.pending():
+                    continue
+                graph.tick(now)
+                if each is not None:
+                    for node, port, frame in graph.outputs():
+                        each(graph.id, node, port, frame)
+                for edge, box in self._out.get(graph.id, ()):
+                    box.frames.extend(graph.output(edge.source_node, edge.source_port))
+            again = any(graph.pending() for graph in self.graphs)
+            if not again:
+                return
+
+    def close(self) -> None:
+        """Terminate the nodes."""
+        for graph in self.graphs:
+            graph.terminate(lambda node, error: None)
+
+
+def _records(definition: Any) -> bool:
+    return definition.module == "volition.nodes.outputs.record"
+
+
+def replay(
+    app: App | str | Path,
+    session: Any,
+    *,
+    chunk: int = 26,
+    override: Mapping[str, Mapping[str, Any]] | None = None,
+    taps: Sequence[tuple[str, str]] = (),
+    upto: str | None = None,
+    seed: int = 0,
+    names: Mapping[str, str] | None = None,
+    progress: Callable[[float], None] | None = None,
+    digest: bool = True,
+) -> Result:
+    """Replay a session through an app.
+
+    Parameters
+    ----------
+    app
+        The app, or the path of its YAML file.
+    session
+        The path of an XDF file, an open ``Session``, or a mapping of frames by stream name.
+    chunk
+        Samples of the fastest stream per step.
+    override
+        Parameters by node id that replace those of the file.
+    taps
+        (node id, port) of outputs to keep, all frames of them.
+    upto
+        Run only what this node depends on.
+    seed
+        Seeds all chance in the nodes.
+    names
+        Stream name by source id, where they differ.
+    progress
+        Called now and then with the part that is done, 0..1.
+    digest
+        Whether to compute the SHA-256 over all outputs.
+
+    Raises
+    ------
+    LoadError, SessionError, NodeError
+        When the app or the session cannot be used, or a node fails.
+    """
+    app = app if isinstance(app, App) else load(app)
+    streams = _streams(session)
+    kept: dict[tuple[str, str], list[Any]] = {tap: [] for tap in taps}
+    hashes = Digest()
+
+    def each(graph: str, node: str, port: str, frame: Frame) -> None:
+        if (node, port) in kept:
+            kept[node, port].append(frame)
+        if digest:
+            hashes.add(f"{graph}.{node}.{port}", frame)
+
+    reports: list[tuple[int, str, dict[str, Any]]] = []
+    with beside(*(app.folders or (app.folder,))):
+        runner = Replay(upstream(app, upto) if upto else app, streams, chunk, override, seed, names)
+        begin = time.perf_counter()
+        try:
+            for _ in runner.run(each if digest or kept else None, progress):
+                for graph in runner.graphs:
+                    if graph.reports:
+                        reports += [event for _, event in graph.reports]
+                        graph.reports.clear()
+        finally:
+            runner.close()
+        wall = time.perf_counter() - begin
+    seconds = (runner.end - runner.start) / SECOND
+    return Result(hashes.hexdigest() if digest else "", seconds, wall, hashes.frames, kept, reports)
+
+
+def _streams(session: Any) -> Streams:
+    if isinstance(session, Mapping):
+        return {name: list(f) if isinstance(f, (list, tuple)) else [f] for name, f in session.items()}
+    if isinstance(session, (str, Path)):
+        from volition.sessions.reader import Session
+
+        session = Session.open(session)
+    return {name: list(stream.frames) for name, stream in session.streams.items()}
