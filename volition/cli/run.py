@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,10 +97,11 @@ def _go(
     stats: bool,
     journals: Path | None,
     console: Console,
+    about: dict[str, Any] | None = None,
 ) -> int:
     from volition.engine.supervise import Supervisor
 
-    supervisor = Supervisor(app, seed, journals, stats, overrides(settings), console)
+    supervisor = Supervisor(app, seed, journals, stats, overrides(settings), console, about)
     return supervisor.run(seconds)
 
 
@@ -146,8 +148,7 @@ def record(
     """
     from volition.engine.recording import with_recorder
     from volition.engine.supervise import checked
-    from volition.sessions.manifest import new_manifest, update_manifest, write_manifest
-    from volition.core.clock import LiveClock
+    from volition.sessions.manifest import manifest_path, update_manifest
 
     with show.sentences():
         if out.exists() and not overwrite:
@@ -155,16 +156,15 @@ def record(
         if not out.parent.is_dir():
             raise SessionError(f"{out.parent} is no folder: make it first")
         app = checked(find("graphs", graph))
-        out.unlink(missing_ok=True)
-        clock = LiveClock()
-        write_manifest(out, new_manifest(clock.now(), clock.utc_offset, app.text, (), {"app": seed}))
+        for old in (out, manifest_path(out)):
+            old.unlink(missing_ok=True)
         with beside(*app.folders):
             recorded = with_recorder(app, out.resolve())
         console = Console(json, debug)
-        code = _go(recorded, seconds, seed, settings, False, out.with_suffix(""), console)
-        if out.exists():
-            drift = [[clock.now(), clock.drift()]]
-            update_manifest(out, clock_drift=drift, drops={"total": console.dropped}, exit_code=code)
+        about = {"app": app.text, "seeds": {"app": seed}}
+        code = _go(recorded, seconds, seed, settings, False, out.with_suffix(""), console, about)
+        with contextlib.suppress(SessionError):  # a full disk has been reported
+            update_manifest(out, drops={"total": console.dropped}, exit_code=code)
         size = out.stat().st_size if out.exists() else 0
         answer = {"path": str(out), "bytes": size, "exit_code": code, "failures": console.failures}
         show.result(answer | {"dropped": console.dropped}, json, f"recorded {out} ({size / 1e6:.2f} MB)")

@@ -64,6 +64,8 @@ class Sender:
     def __init__(self, context: zmq.Context[Any], pipe: Pipe, clock: Clock, stopping: Callable[[], bool]):
         self.pipe = pipe
         self.dropped = 0
+        self.gone = False
+        """Set when the reader will not come back; what is sent is then dropped, and counted."""
         self._clock = clock
         self._stopping = stopping
         self._sequence = 0
@@ -75,11 +77,14 @@ class Sender:
 
     def send(self, frame: Frame) -> None:
         """Send one frame, or do with it what the policy says."""
+        if self.gone:
+            self.dropped += 1
+            return
         self._waiting.append(encode(frame, self._clock.now(), self._sequence))
         self._sequence += 1
         self.flush()
         if self.pipe.policy == "block":
-            while self._waiting and not self._stopping():
+            while self._waiting and not self._stopping() and not self.gone:
                 self._socket.poll(50, zmq.POLLOUT)
                 self.flush()
             return
@@ -122,6 +127,7 @@ class Receiver:
         try:
             end.bind(pipe.endpoint)
         except zmq.ZMQError as error:
+            end.close(0)  # an open socket would hold up the end of the context
             raise BusError(f"edge {pipe.name}: cannot bind {pipe.endpoint}: {error}") from None
         self._ends[end] = (pipe, mailbox)
 
@@ -153,14 +159,9 @@ class Receiver:
         except BusError as error:
             self._on_error(f"edge {pipe.name}: {error}")
             return
-        mailbox.frames.append(frame)
-        keep = {"latest": 1, "drop_oldest": pipe.capacity}.get(pipe.policy)
-        while keep is not None and len(mailbox.frames) > keep:
-            try:
-                mailbox.frames.popleft()
-            except IndexError:  # the graph took it in between
-                break
-            self._dropped[pipe.name] = self._dropped.get(pipe.name, 0) + 1
+        dropped = mailbox.put(frame, {"latest": 1, "drop_oldest": pipe.capacity}.get(pipe.policy))
+        if dropped:
+            self._dropped[pipe.name] = self._dropped.get(pipe.name, 0) + dropped
         self._notify()
 
     def take_dropped(self) -> list[Dropped]:

@@ -13,9 +13,9 @@ from volition.core.ports import PortSpec
 from volition.engine.app import App, EdgeDef, GraphDef, NodeDef
 from volition.engine.classes import ClassError, ClassFinder
 from volition.engine.infer import Key, Known, infer
-from volition.engine.load import as_number, load_with_problems
+from volition.engine.load import load_with_problems
 from volition.engine.modules import beside
-from volition.engine.positions import Position, Problem, did_you_mean
+from volition.engine.positions import Position, Problem, as_number, did_you_mean
 from volition.engine.tree import Unset
 
 __all__ = ["MAX_PROBLEMS", "Problem", "check", "check_app"]
@@ -88,7 +88,8 @@ class _Check:
         try:
             found = list(_wrong_parameters(known.cls, node))
         except Exception as error:  # a signature that cannot be read is the author's mistake, not the user's
-            message = f"{node.id}: the parameters of {node.class_name} cannot be read: {str(error).splitlines()[:1]}"
+            reason = " ".join(str(error).split())[:200]
+            message = f"{node.id}: the parameters of {node.class_name} cannot be read: {reason}"
             self._problem(node.at("class"), message)
             return
         self._problems += found
@@ -144,15 +145,11 @@ class _Check:
             return None
         if name.endswith("*"):
             stem = name[:-1]
-            fitting = [
-                s
-                for s in ports.values()
-                if s.name.startswith(stem) or (s.many and stem.startswith(s.name[:-1]))
-            ]
+            fitting = [p for p in ports.values() if p.name.startswith(stem) or (p.many and p.matches(stem))]
+        elif many:  # a globbed source adds to the name of the target
+            fitting = [p for p in ports.values() if p.many and p.matches(name + "_x")]
         else:
-            fitting = [spec for spec in ports.values() if spec.matches(name)]
-            if many:  # a globbed source adds to the name of the target
-                fitting = [spec for spec in ports.values() if spec.many and spec.matches(name + "_x")]
+            fitting = [p for p in ports.values() if p.matches(name)]
         if fitting:
             return min(fitting, key=lambda spec: spec.many)
         own = {
@@ -194,11 +191,10 @@ class _Check:
                 continue
             before = first.setdefault((edge.target_key, edge.target_port), edge)
             if before is not edge:
-                self._problem(
-                    edge.target_position,
-                    f"{_written(edge.target_node, edge.target_port)} is fed by "
-                    f"{_written(before.source_node, before.source_port)} already; one port takes one {kind} stream",
-                )
+                target_name = _written(edge.target_node, edge.target_port)
+                other = _written(before.source_node, before.source_port)
+                message = f"{target_name!r} is fed by {other!r} already; a port takes one {kind} stream"
+                self._problem(edge.target_position, message)
 
     def _unfed(self) -> None:
         fed = {(edge.target_key, edge.target_port) for edge in self._edges}
@@ -207,7 +203,8 @@ class _Check:
                 continue
             for name, spec in (node.ports or {}).items():
                 if spec.direction == "i" and not (spec.many or spec.optional or (key, name) in fed):
-                    message = f"{node.definition.id}: nothing feeds its input {_written(node.definition.id, name)!r}"
+                    written = _written(node.definition.id, name)
+                    message = f"{node.definition.id}: nothing feeds its input {written!r}"
                     self._problem(node.definition.position, message, "add an edge to it")
 
     def _cycles(self, graph: GraphDef) -> None:
@@ -234,15 +231,15 @@ def _written(node: str, port: str) -> str:
 
 
 def _circles(following: dict[str, list[EdgeDef]]) -> Iterator[list[EdgeDef]]:
-    """The edges of one circle for each that a walk over all nodes closes without having met its nodes before."""
+    """The edges of circles that a walk over all nodes closes; no node is in two of them."""
     state: dict[str, int] = {}  # 1: on the way, 2: done
     told: set[str] = set()
-    for start in following:
+    for start, edges in following.items():
         if start in state:
             continue
         state[start] = 1
         trail: list[EdgeDef] = []
-        stack = [iter(following[start])]
+        stack = [iter(edges)]
         while stack:
             edge = next(stack[-1], None)
             if edge is None:

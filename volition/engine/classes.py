@@ -47,7 +47,7 @@ class ClassError(LoadError):
 class ClassFinder:
     """Imports node classes, each module once, for apps whose files lie in ``folders``.
 
-    Everything that can go wrong in a stranger's module becomes a ``ClassError``; what it prints goes to stderr.
+    What can go wrong in a stranger's module becomes a ``ClassError``; what it prints goes to stderr.
     """
 
     def __init__(self, folders: Sequence[Path]):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 import importlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from timeflux.core.node import Node as TimefluxNode
 from timeflux.core.registry import Registry
 
@@ -29,19 +31,31 @@ REPORTS = "$reports"
 
 
 class Mailbox:
-    """Frames on their way to one input port from another graph."""
+    """Frames on their way to one input port from another graph; filled by one thread, emptied by another."""
 
     def __init__(self, node: str, port: str, name: str = ""):
         self.node, self.port, self.name = node, port, name
         self.frames: deque[Frame] = deque()
         self.age: Age | None = None
+        self._lock = threading.Lock()
+
+    def put(self, frame: Frame, keep: int | None = None) -> int:
+        """Add a frame; with ``keep``, throw away the oldest beyond that many, and say how many those were."""
+        with self._lock:
+            self.frames.append(frame)
+            dropped = 0 if keep is None else max(0, len(self.frames) - keep)
+            for _ in range(dropped):
+                self.frames.popleft()
+        return dropped
 
     def take(self) -> tuple[Frame | None, int]:
         """What can be given to the port in one tick as one frame, and how many messages that were."""
-        first = self.frames.popleft()
-        parts = [first]
-        while self.frames and _joinable(parts[-1], self.frames[0]):
-            parts.append(self.frames.popleft())
+        with self._lock:
+            if not self.frames:
+                return None, 0
+            parts = [self.frames.popleft()]
+            while self.frames and _joinable(parts[-1], self.frames[0]):
+                parts.append(self.frames.popleft())
         return join(parts), len(parts)
 
 
@@ -80,13 +94,14 @@ class Step:
     """One node and the moves into its input ports."""
 
     def __init__(self, node: TimefluxNode, node_id: str):
-        self.node = node
+        self.node: Any = node
         self.id = node_id
         self.ours = isinstance(node, Node)
+        self.source = isinstance(node, Source)
         self.direct: list[tuple[Port, Port, Age | None]] = []
         """Moves between declared ports of two nodes of ours."""
-        self.general: list[tuple[TimefluxNode, str, str, bool]] = []
-        """Moves with a Timeflux node or a globbed port at one end: source node, its port, ours, whether to copy."""
+        self.general: list[tuple[TimefluxNode, str, str]] = []
+        """Moves with a Timeflux node or a globbed port at one end: source node, its port, ours."""
         self.mailboxes: list[Mailbox] = []
         self.fresh = True
         self.dirty = True
@@ -101,14 +116,13 @@ class Step:
                 arrived = True
                 if age is not None and clock is not None and len(frame):
                     age.add(clock.now() - int(frame.times[-1]))
-        for node, source_port, target_port, duplicate in self.general:
-            arrived = _move(node, source_port, self.node, target_port, duplicate) or arrived
+        for node, source_port, target_port in self.general:
+            arrived = _move(node, source_port, self.node, target_port) or arrived
         counts = []
         for mailbox in self.mailboxes:
-            count = 0
-            if mailbox.frames:
-                frame, count = mailbox.take()
-                if mailbox.age is not None and clock is not None and frame is not None and len(frame):
+            frame, count = mailbox.take() if mailbox.frames else (None, 0)
+            if frame is not None:
+                if mailbox.age is not None and clock is not None and len(frame):
                     mailbox.age.add(clock.now() - int(frame.times[-1]))
                 port = getattr(self.node, mailbox.port)
                 _put(port, join([port.frame, frame]) if isinstance(port, Port) and port.frame is not None else frame)
@@ -124,7 +138,7 @@ def _put(port: Any, frame: Any) -> None:
         port.data, port.meta = frame.to_pandas()
 
 
-def _move(source: TimefluxNode, source_port: str, target: TimefluxNode, target_port: str, duplicate: bool) -> bool:
+def _move(source: TimefluxNode, source_port: str, target: TimefluxNode, target_port: str) -> bool:
     """Move what one (perhaps globbed) output holds to an input; whether there was anything."""
     arrived = False
     for _, suffix, port in list(source.iterate(source_port)):
@@ -138,11 +152,23 @@ def _move(source: TimefluxNode, source_port: str, target: TimefluxNode, target_p
                 destination.frame = frame if not destination.ready() else join([destination.frame, frame])
             else:  # each Timeflux consumer gets memory of its own
                 destination.data, destination.meta = port.frame.to_pandas()
-        elif duplicate and not isinstance(destination, Port):
-            destination.data, destination.meta = copy.deepcopy(port.data), copy.deepcopy(port.meta)
+        elif not isinstance(destination, Port):
+            # Timeflux nodes may write to their input, which must not reach whoever else reads this output.
+            destination.data, destination.meta = _own(port.data), copy.deepcopy(port.meta)
         else:
             destination.data, destination.meta = port.data, dict(port.meta or {})
     return arrived
+
+
+def _own(data: Any) -> Any:
+    """A copy that shares nothing, the dicts of events included."""
+    if not isinstance(data, pd.DataFrame):
+        return copy.deepcopy(data)
+    table = data.copy(deep=True)
+    for number, kind in enumerate(table.dtypes):
+        if kind == object:
+            table.isetitem(number, copy.deepcopy(table.iloc[:, number].tolist()))
+    return table
 
 
 def instantiate(definition: NodeDef, override: Mapping[str, Any] | None = None) -> TimefluxNode:
@@ -207,12 +233,9 @@ class Graph:
         """The node that is being updated, or was last."""
 
     def _connect(self, edges: Sequence[EdgeDef]) -> None:
-        consumers: dict[tuple[str, str], int] = {}
         for edge in edges:
             step = self._by_id[edge.target_node]
             source, target = self.nodes[edge.source_node], self.nodes[edge.target_node]
-            key = (edge.source_node, edge.source_port)
-            consumers[key] = consumers.get(key, 0) + 1
             simple = isinstance(source, Node) and isinstance(target, Node) and not edge.source_port.endswith("*")
             if simple:
                 age = None
@@ -220,7 +243,7 @@ class Graph:
                     age = self.ages[_edge_name(edge)] = Age()
                 step.direct.append((getattr(source, edge.source_port), getattr(target, edge.target_port), age))
             else:
-                step.general.append((source, edge.source_port, edge.target_port, consumers[key] > 1))
+                step.general.append((source, edge.source_port, edge.target_port))
 
     def mailbox(self, node: str, port: str, name: str = "") -> Mailbox:
         """A new mailbox for frames that come to ``port`` of ``node`` from another graph."""
@@ -274,8 +297,7 @@ class Graph:
             if ready:
                 live = True
                 entry.append([step.id, "results", ready])
-        source = isinstance(node, Source)
-        if source and node.inbox:
+        if step.source and node.inbox:
             live = True
         wake = node.wake
         if wake is not None and wake <= now:
@@ -289,7 +311,7 @@ class Graph:
         node.now = now
         self.current = step.id
         node.update()
-        if source:
+        if step.source:
             for name, port in node.ports.items():
                 if port._frame is not None:
                     entry.append([step.id, name, len(port._frame)])
@@ -306,22 +328,28 @@ class Graph:
 
     def pending(self) -> bool:
         """Whether something waits for another tick right away."""
-        return any(
-            any(box.frames for box in step.mailboxes) or (isinstance(step.node, Source) and bool(step.node.inbox))
-            for step in self.steps
-        )
+        for step in self.steps:
+            if step.source and step.node.inbox:
+                return True
+            for box in step.mailboxes:
+                if box.frames:
+                    return True
+        return False
 
     def deadline(self) -> int | None:
         """When the next timer is due, in ns UTC; None when there is none."""
-        times = []
+        soonest: int | None = None
         for step in self.steps:
             if step.ours:
                 node: Any = step.node
-                if node.wake is not None:
-                    times.append(node.wake)
-                if node._jobs is not None and node._jobs.deadline is not None:
-                    times.append(node._jobs.deadline)
-        return min(times) if times else None
+                wake = node.wake
+                if wake is not None and (soonest is None or wake < soonest):
+                    soonest = wake
+                if node._jobs is not None:
+                    due = node._jobs.deadline
+                    if due is not None and (soonest is None or due < soonest):
+                        soonest = due
+        return soonest
 
     def outputs(self) -> Iterable[tuple[str, str, Frame]]:
         """(node id, port name, frame) of all outputs of nodes of ours that this tick filled."""

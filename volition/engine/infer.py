@@ -66,7 +66,7 @@ class _Inference:
         return self._problems
 
     def _order(self) -> Iterable[Key]:
-        """Topological; where graphs feed each other in a circle, an edge across graphs is taken as unknown."""
+        """Topological; where graphs feed each other in a circle, what comes across is taken as unknown."""
         waiting = {key: {edge.source_key for edge in edges} - {key} for key, edges in self._into.items()}
         followers: dict[Key, list[Key]] = {}
         for key, sources in waiting.items():
@@ -89,8 +89,10 @@ class _Inference:
 
     def _node(self, key: Key, node: Known) -> Mapping[str, Spec]:
         assert node.ports is not None
-        fallback = {
-            name: spec.spec for name, spec in node.ports.items() if spec.direction == "o" and spec.spec
+        fallback: dict[str, Spec] = {
+            name: spec
+            for name, port in node.ports.items()
+            if port.direction == "o" and (spec := getattr(port, "spec", None)) is not None
         }
         inputs, fit = self._inputs(key, node)
         if not (node.sound and fit):
@@ -131,11 +133,11 @@ class _Inference:
                 fit = False  # the check of the edges says so
                 continue
             inputs[edge.target_port] = source
-            wrong = _misfit(declared, source)
+            name = f"{edge.source_node}:{edge.source_port[2:]}".rstrip(":")
+            wrong = _misfit(getattr(declared, "spec", None), source, name)
             if wrong:
                 fit = False
-                name = f"{edge.source_node}:{edge.source_port[2:]}".rstrip(":")
-                message = f"{edge.target_node}: port {edge.target_port!r} {wrong[0].format(name=name)}"
+                message = f"{edge.target_node}: port {edge.target_port!r} {wrong[0]}"
                 self._problems.append(Problem.at(edge.target_position, message, wrong[1]))
         return inputs, fit
 
@@ -143,34 +145,29 @@ class _Inference:
         return self._outputs.get(edge.source_key, {}).get(edge.source_port)
 
 
-def _misfit(declared: PortSpec, source: Spec) -> tuple[str, str | None] | None:
-    """What of a source's spec contradicts a declaration: a message with a place for the source's name, a hint."""
-    wanted: Any = declared.spec
+def _misfit(wanted: Any, source: Spec, name: str) -> tuple[str, str | None] | None:
+    """How the spec of the source ``name`` contradicts the declared spec ``wanted``, and a hint."""
     if wanted is None:
         return None
     if isinstance(source, EventsSpec):
         if wanted.labels and source.labels and not set(wanted.labels) & set(source.labels):
-            return f"takes {_listed(wanted.labels)}, but {{name}} gives {_listed(source.labels)}", None
+            return f"takes {_listed(wanted.labels)}, but {name} gives {_listed(source.labels)}", None
         return None
     if wanted.unit and source.unit:
         units = (source.unit,) if isinstance(source.unit, str) else source.unit
         others = sorted({u for u in units if u and unit_name(u) != unit_name(wanted.unit)})
         if others:
-            return (
-                f"takes {wanted.unit}, but {{name}} gives {_listed(others)}",
-                f"convert it to {wanted.unit} before",
-            )
-    missing = [c for c in (wanted.channels or ()) if source.channels is not None and c not in source.channels]
-    if missing:
-        message = f"lacks {_channels(missing)}; {{name}} has {_listed(source.channels or ())}"
-        return message.replace("{name}", "{name}"), did_you_mean(missing[0], source.channels or ())
-    if (
-        isinstance(wanted, SignalSpec)
-        and wanted.rate
-        and source.rate is not None
-        and source.rate != wanted.rate
-    ):
-        return f"takes {wanted.rate:g} Hz, but {{name}} gives {source.rate:g} Hz", None
+            hint = f"convert it to {wanted.unit} before"
+            return f"takes {wanted.unit}, but {name} gives {_listed(others)}", hint
+    channels = source.channels
+    missing = [
+        c for c in getattr(wanted, "channels", None) or () if channels is not None and c not in channels
+    ]
+    if missing and channels is not None:
+        message = f"lacks {_channels(missing)}; {name} has {_listed(channels)}"
+        return message, did_you_mean(missing[0], channels)
+    if wanted.rate and source.rate is not None and source.rate != wanted.rate:
+        return f"takes {wanted.rate:g} Hz, but {name} gives {source.rate:g} Hz", None
     return None
 
 
@@ -180,8 +177,7 @@ def _channels(names: Sequence[str]) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     names = list(names)
-    text = ", ".join(names[:20]).replace("{", "{{").replace("}", "}}")
-    return text + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def _blame(definition: NodeDef, text: str, inputs: Mapping[str, Spec]) -> tuple[Position, str | None]:

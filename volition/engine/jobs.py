@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from volition.core.node import done_at_once
+
 
 class ThreadJobs:
     """One worker thread per node; ``notify`` wakes the graph when a result is ready."""
@@ -59,8 +61,8 @@ class VirtualJobs:
     def __init__(self, clock: Callable[[], int], delay: int):
         self._clock = clock
         self._delay = delay
-        self._running: deque[tuple[int, Any]] = deque()
-        self._ready: list[Any] = []
+        self._running: deque[tuple[int, Future[Any]]] = deque()
+        self._ready: list[Future[Any]] = []
 
     @property
     def pending(self) -> int:
@@ -69,7 +71,7 @@ class VirtualJobs:
 
     def submit(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Do ``function(*args)``."""
-        self._running.append((self._clock() + self._delay, function(*args)))
+        self._running.append((self._clock() + self._delay, done_at_once(function, args)))
 
     def collect(self, now: int) -> int:
         """Make what is due available to the tick at ``now``; how many results that are."""
@@ -78,9 +80,9 @@ class VirtualJobs:
         return len(self._ready)
 
     def take(self) -> list[Any]:
-        """The available results."""
+        """The available results; the exception of a failed one is raised."""
         ready, self._ready = self._ready, []
-        return ready
+        return [future.result() for future in ready]
 
     @property
     def deadline(self) -> int | None:

@@ -6,6 +6,7 @@ a torn last value is ignored by the reader.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +25,8 @@ class Journal:
     def __init__(self, path: Path, graph: str, seed: int):
         self.path = path
         try:
+            if path.exists():
+                _cut_torn_tail(path)
             self._file: BinaryIO | None = path.open("ab")
         except OSError as error:
             raise SessionError(f"the journal {path} cannot be written: {error.strerror}") from None
@@ -33,35 +36,51 @@ class Journal:
 
     def _write(self, value: Any) -> None:
         if self._file is not None:
-            try:
-                self._file.write(self._packer.pack(value))
-            except OSError as error:
-                self._file = None
-                raise SessionError(f"the journal {self.path} cannot be written: {error.strerror}") from None
+            self._file.write(self._packer.pack(value))
 
     def add(self, entry: list[Any]) -> None:
-        """One tick."""
-        self._write(entry)
-        if entry[0] - self._flushed > SECOND and self._file is not None:
-            self._flushed = entry[0]
-            try:
+        """One tick.
+
+        Raises
+        ------
+        SessionError
+            When the disk is full; the journal then ends here.
+        """
+        try:
+            self._write(entry)
+            if entry[0] - self._flushed > SECOND and self._file is not None:
+                self._flushed = entry[0]
                 self._file.flush()
-            except OSError as error:
-                raise SessionError(f"the journal {self.path} cannot be written: {error.strerror}") from None
+        except OSError as error:
+            self.close()
+            raise SessionError(f"the journal {self.path} cannot be written: {error.strerror}") from None
 
     def close(self) -> None:
         """Flush and close; may be called twice."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # a full disk was reported when it filled
+                file.close()
+
+
+def _values(unpacker: msgpack.Unpacker) -> Iterator[Any]:
+    while True:
+        try:
+            yield unpacker.unpack()
+        except (msgpack.OutOfData, ValueError, msgpack.UnpackException):
+            return
+
+
+def _cut_torn_tail(path: Path) -> None:
+    """Cut off what a killed process left half-written, so that the next one's entries can be read."""
+    with path.open("r+b") as file:
+        unpacker, whole = msgpack.Unpacker(file), 0
+        for _ in _values(unpacker):
+            whole = unpacker.tell()
+        file.truncate(whole)
 
 
 def read(path: Path) -> Iterator[Any]:
     """The values of a journal, up to a torn tail."""
     with path.open("rb") as file:
-        unpacker = msgpack.Unpacker(file)
-        while True:
-            try:
-                yield unpacker.unpack()
-            except (msgpack.OutOfData, ValueError, msgpack.UnpackException):
-                return
+        yield from _values(msgpack.Unpacker(file))

@@ -6,7 +6,6 @@ may cross graphs: at the top level, or with ``graph.node:port``; those may state
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +17,7 @@ from dotenv import dotenv_values
 from volition.core.errors import LoadError
 from volition.engine.app import CAPACITY, POLICIES, App, EdgeDef, GraphDef, NodeDef, as_yaml
 from volition.engine.modules import beside
-from volition.engine.positions import Position, Problem, did_you_mean
+from volition.engine.positions import Position, Problem, as_number, describe, did_you_mean
 from volition.engine.tree import MAX_BYTES, Tree, Unset, read
 
 __all__ = [
@@ -390,24 +389,3 @@ def _apps_beside(path: Path) -> list[str]:
         return [other.name for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml", ".json")]
     except OSError:
         return []
-
-
-def describe(value: Any) -> str:
-    """A value of a YAML file, short, as a message shows it."""
-    if isinstance(value, (list, dict)):
-        return "a list" if isinstance(value, list) else "a mapping"
-    if value is None:
-        return "nothing"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def as_number(value: Any) -> str | None:
-    """A hint when text would be a number if it were written in another way."""
-    if not isinstance(value, str):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return f"write {number!r}, without quotes" if math.isfinite(number) else None

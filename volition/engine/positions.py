@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import difflib
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}|\{%.*?%\}|\{#.*?#\}|\{\{|\{%|\{#", re.DOTALL)
 _COMMENT = re.compile(r"(?:^|[^'\"]*?\s)#")
@@ -191,3 +193,24 @@ def did_you_mean(word: object, known: Iterable[str], cutoff: float = 0.6) -> str
     folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(text.casefold(), folded, 1, cutoff)
     return f"did you mean {folded[near[0]]!r}?" if near else None
+
+
+def describe(value: Any) -> str:
+    """A value of a YAML file, short, as a message shows it."""
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "a mapping"
+    if value is None:
+        return "nothing"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def as_number(value: Any) -> str | None:
+    """A hint when text would be a number if it were written in another way."""
+    if not isinstance(value, str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return f"write {number!r}, without quotes" if math.isfinite(number) else None

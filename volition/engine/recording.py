@@ -14,6 +14,8 @@ from volition.engine.graph import REPORTS
 from volition.engine.load import App, EdgeDef, GraphDef, NodeDef, Position
 
 RECORDER = "recorder"
+CAPACITY = 20_000
+"""Frames that wait for a recorder that is down; it must never hold up what it records."""
 
 
 def node_class(definition: NodeDef) -> type:
@@ -58,7 +60,7 @@ def with_recorder(app: App, out: Path) -> App:
     def edge(graph: str, node: str, port: str, name: str) -> None:
         edges.append(
             EdgeDef(
-                graph, node, port, RECORDER, RECORDER, f"i_{name}", "block", 4096, position, position, position
+                graph, node, port, RECORDER, RECORDER, f"i_{name}", "drop_oldest", CAPACITY, position, position, position
             )
         )
 

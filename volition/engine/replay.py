@@ -76,10 +76,12 @@ class Digest:
         if isinstance(frame, EventFrame):
             for _, label, data in frame:
                 parts[1].update(json.dumps([label, data], sort_keys=True, default=_plain).encode() + b"\n")
-        else:
+        elif isinstance(frame, SignalFrame):
             parts[1].update(np.ascontiguousarray(frame.values))
-            if not isinstance(frame, SignalFrame):
-                parts[1].update(json.dumps([dict(d) for d in frame.data], sort_keys=True, default=_plain).encode())
+        else:
+            for values, data in zip(frame.values, frame.data, strict=True):
+                parts[1].update(np.ascontiguousarray(values))
+                parts[1].update(json.dumps(dict(data), sort_keys=True, default=_plain).encode() + b"\n")
 
     def hexdigest(self) -> str:
         """The digest over all outputs in the order of their names."""

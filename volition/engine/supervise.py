@@ -75,6 +75,8 @@ class Supervisor:
         Whether the age of frames is measured on every edge.
     override
         Parameters by node id that replace those of the file.
+    about
+        What a recorder writes into its manifest.
     listener
         Called with (kind, message): ``warning``, ``reports``, ``failed``, ``stats``, ``running``.
     """
@@ -87,6 +89,7 @@ class Supervisor:
         stats: bool = False,
         override: Mapping[str, Mapping[str, Any]] | None = None,
         listener: Listener | None = None,
+        about: Mapping[str, Any] | None = None,
     ):
         self.app = app
         self.utc_offset = measure_utc_offset()
@@ -97,6 +100,7 @@ class Supervisor:
         self._stop = False
         self._seed, self._journals, self._stats = seed, journals, stats
         self._override = dict(override or {})
+        self._about = dict(about or {})
         self._children: list[_Child] = []
         self._context: zmq.Context[Any] = zmq.Context()
         self._recorder: Sender | None = None
@@ -180,6 +184,7 @@ class Supervisor:
             journal,
             self._stats,
             self._override,
+            self._about,
         )
 
     def _spawn(self, child: _Child) -> None:
@@ -245,9 +250,11 @@ class Supervisor:
         if now - child.started > STEADY_SECONDS:
             child.crashes = 0
         message = (child.failure or {}).get("message") or f"graph {child.name}: {_ending(child.process.exitcode)}"
-        if child.crashes >= len(BACK_OFF):
+        if child.crashes >= len(BACK_OFF) or (child.failure or {}).get("final"):
             child.down = True
-            what = f"{message}; it failed {child.crashes + 1} times and stays down, the other graphs go on"
+            for other in self._children:
+                self._command(other, b"gone " + child.name.encode())
+            what = f"{message}; it stays down, the other graphs go on"
         else:
             delay = BACK_OFF[child.crashes]
             child.restart_at = now + delay

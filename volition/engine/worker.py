@@ -23,8 +23,8 @@ import zmq
 from timeflux.core.exceptions import WorkerInterrupt
 
 from volition.core.clock import SECOND, LiveClock
-from volition.core.errors import VolitionError
-from volition.core.events import Dropped
+from volition.core.errors import SessionError, VolitionError
+from volition.core.events import Dropped, Error
 from volition.core.frames import EventFrame
 from volition.core.node import Node, Source
 from volition.engine.bus import Pipe, Receiver, Sender
@@ -50,6 +50,8 @@ class Task:
     journal: Path | None = None
     stats: bool = False
     override: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What a recorder writes into its manifest."""
 
 
 class _Stopped(BaseException):
@@ -89,6 +91,7 @@ def _failure(task: Task, worker: Worker | None, error: Exception, running: bool)
         "message": f"graph {task.graph.id}: {message}",
         "traceback": traceback.format_exc(),
         "running": running,
+        "final": isinstance(error, SessionError),
         "exit_code": getattr(error, "exit_code", 1),
     }
 
@@ -132,6 +135,8 @@ class Worker:
             if isinstance(node, Node):
                 graph.current = node_id
                 node.clock = self.clock
+                if task.about and hasattr(node, "about"):
+                    node.about = task.about
                 node.now = self.clock.now()
                 node._jobs = ThreadJobs(node_id, self.wake.set)
                 node.open()
@@ -152,6 +157,9 @@ class Worker:
                 command = b"stop"
             if command == b"go":
                 self._go.set()
+            elif command.startswith(b"gone "):
+                for sender in self._senders:
+                    sender.gone = sender.gone or sender.pipe.target_graph == command[5:].decode()
             elif command == b"stop":
                 self.stopping = True
                 self.wake.set()
@@ -273,12 +281,18 @@ class Worker:
         graph = self.graph
         entry = graph.tick(self.clock.now())
         if self._journal is not None:
-            self._journal.add(entry)
+            try:
+                self._journal.add(entry)
+            except SessionError as error:  # the person goes on; the replay will not be exact
+                self._journal = None
+                self._warn(str(error))
+                graph.reports.append(("journal", Error(source="journal", message=str(error)).at(entry[0])))
         for sender in self._senders:
             pipe = sender.pipe
             if pipe.source_node != REPORTS:
                 for frame in graph.output(pipe.source_node, pipe.source_port):
                     sender.send(frame)
+            sender.flush()  # what waited for the reader must not wait for the next frame
         self._report()
 
     def _report(self) -> None:

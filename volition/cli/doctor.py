@@ -1,0 +1,247 @@
+"""``volition doctor``: what works on this machine, and the way out where something does not."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from volition.cli import show
+from volition.core.errors import LoadError, VolitionError
+
+PYTHONS = ((3, 10), (3, 13))
+GLIBC = (2, 35)
+SPACE_WARN, SPACE_FAIL = 2_000_000_000, 200_000_000
+"""Bytes free: below the first a long recording may not fit, below the second a short one may not."""
+AMX = "amx_tile"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; ``way_out`` says what to do when ``state`` is not ok."""
+
+    name: str
+    state: Literal["ok", "warn", "fail"]
+    detail: str
+    way_out: str = ""
+
+
+def doctor(json: show.Json = False) -> None:
+    """Look at everything that a graph needs here; ends with exit code 1 when something fails.
+
+    Example: volition doctor
+    """
+    findings: list[Finding] = []
+    with show.sentences():
+        for number, check in enumerate(CHECKS):
+            with show.bar(check.__name__.replace("_", " ")) as progress:
+                progress(number / len(CHECKS))
+                found = list(check())
+            findings += found
+            if not json:
+                for finding in found:
+                    show.out.print(_line(finding), markup=False)
+        failed = any(finding.state == "fail" for finding in findings)
+        if json:
+            show.result({"ok": not failed, "checks": [asdict(finding) for finding in findings]}, True)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _line(finding: Finding) -> str:
+    line = f"{finding.state:<5} {finding.name:<10} {finding.detail}"
+    return f"{line}\n{'':17}-> {finding.way_out}" if finding.way_out else line
+
+
+def system() -> Iterator[Finding]:
+    """Python, and the C library that the packages were built for."""
+    version = platform.python_version()
+    good = PYTHONS[0] <= sys.version_info[:2] < PYTHONS[1]
+    way_out = "" if good else "make a new .venv with Python 3.10, 3.11 or 3.12"
+    yield Finding("python", "ok" if good else "fail", f"{version} on {platform.platform(terse=True)}", way_out)
+    library, number = platform.libc_ver()
+    if library == "glibc" and tuple(map(int, number.split("."))) < GLIBC:
+        yield Finding("glibc", "warn", f"{number}; liblsl wants 2.35", "use a newer system, or build liblsl yourself")
+
+
+def packages() -> Iterator[Finding]:
+    """What the installation asks for, and what is there."""
+    from packaging.requirements import Requirement
+
+    try:
+        requirements = metadata.requires("volition") or []
+    except metadata.PackageNotFoundError:
+        yield Finding("packages", "warn", "volition itself is not installed", "run `make demo`, or `pip install -e .`")
+        return
+    found: list[str] = []
+    for text in requirements:
+        wanted = Requirement(text)
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        install = f"pip install '{wanted}'"
+        try:
+            version = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            yield Finding("packages", "fail", f"{wanted.name} is not installed", install)
+            continue
+        found.append(f"{wanted.name} {version}")
+        if not wanted.specifier.contains(version, prereleases=True):
+            yield Finding("packages", "fail", f"{wanted.name} is {version}, not {wanted.specifier}", install)
+    yield Finding("packages", "ok", ", ".join(found))
+
+
+def processor() -> Iterator[Finding]:
+    """Cores, and whether AMX is advertised: some virtual machines do, and fault when it is used."""
+    import os
+
+    flags = Path("/proc/cpuinfo").read_text(errors="replace") if Path("/proc/cpuinfo").is_file() else ""
+    amx = "; advertises AMX, which the decode below tries" if AMX in flags else ""
+    yield Finding("processor", "ok", f"{platform.machine()}, {os.cpu_count()} cores{amx}")
+
+
+def lsl() -> Iterator[Finding]:
+    """A sample out and in again over LSL."""
+    begin = time.perf_counter()
+    try:
+        found = _lsl_loop()
+    except (ImportError, OSError, RuntimeError, VolitionError) as error:
+        yield Finding("lsl", "fail", f"{type(error).__name__}: {error}", "pip install --force-reinstall pylsl")
+        return
+    if found:
+        yield Finding("lsl", "ok", f"a sample came back, {1e3 * (time.perf_counter() - begin):.0f} ms with the search")
+    else:
+        way_out = "let the firewall pass UDP 16571-16604 and TCP 16572-16604 on the loopback interface"
+        yield Finding("lsl", "fail", "a stream that this process opened was not found by it", way_out)
+
+
+def _lsl_loop() -> bool:
+    import pylsl
+
+    from volition.core.lsl import configure
+
+    configure(False, "volition doctor")
+    name = f"doctor-{uuid.uuid4().hex}"
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "Test", 1, 0, "float32", name))
+    streams = pylsl.resolve_byprop("source_id", name, 1, 5.0)
+    if not streams:
+        return False
+    inlet = pylsl.StreamInlet(streams[0])
+    try:
+        inlet.open_stream(5.0)
+        outlet.wait_for_consumers(5.0)
+        outlet.push_sample([42.0])
+        sample, _ = inlet.pull_sample(5.0)
+        return sample == [42.0]
+    finally:
+        inlet.close_stream()
+
+
+def bus() -> Iterator[Finding]:
+    """A message over the kind of socket that joins graphs."""
+    import zmq
+
+    from volition.engine.bus import endpoint
+
+    with tempfile.TemporaryDirectory(prefix="volition-") as folder, zmq.Context() as context:
+        address = endpoint(Path(folder), 0)
+        try:
+            with context.socket(zmq.PULL) as reader, context.socket(zmq.PUSH) as writer:
+                reader.linger = writer.linger = 0
+                reader.bind(address)
+                writer.connect(address)
+                writer.send(b"here")
+                arrived = bool(reader.poll(2000)) and reader.recv() == b"here"
+        except zmq.ZMQError as error:
+            way_out = "set TMPDIR to a folder with a short path that you may write to"
+            yield Finding("bus", "fail", f"ZeroMQ cannot use {address}: {error}", way_out)
+            return
+    kind = address.partition(":")[0]
+    if arrived:
+        yield Finding("bus", "ok", f"ZeroMQ {zmq.zmq_version()} over {kind}")
+    else:
+        yield Finding("bus", "fail", f"no message came through {kind}", "look at the limits of your sandbox or firewall")
+
+
+def brainflow() -> Iterator[Finding]:
+    """BrainFlow's native library."""
+    try:
+        from volition.nodes.sources.brainflow import Description, board_names
+
+        board = Description(board_names()["synthetic"], "eeg", "default")
+    except Exception as error:  # its loader raises whatever the platform makes it raise
+        way_out = "pip install --force-reinstall brainflow; without it, LSL still works"
+        yield Finding("brainflow", "warn", f"{type(error).__name__}: {error}", way_out)
+        return
+    yield Finding("brainflow", "ok", f"{len(board_names())} boards; the synthetic one has {len(board.channels)} channels")
+
+
+def model() -> Iterator[Finding]:
+    """The language model, loaded and evaluated once in a process of its own."""
+    from volition.nodes.text.llama import SMOLLM2, find_model, probe
+
+    try:
+        path = find_model(SMOLLM2)
+    except LoadError as error:
+        problem, _, way_out = str(error).partition(": ")
+        yield Finding("model", "fail", problem, way_out)
+        return
+    result = probe(path)
+    if result.ok:
+        yield Finding("model", "ok", result.sentence)
+    else:
+        way_out = (
+            "until it works, options come from a small table of words; "
+            "build the runtime again with `make clean demo`, or name another .gguf file as the generator's model"
+        )
+        yield Finding("model", "fail", result.sentence, way_out)
+
+
+def disk() -> Iterator[Finding]:
+    """Room for recordings here, and for temporary files."""
+    for place in dict.fromkeys((Path.cwd(), Path(tempfile.gettempdir()))):
+        free = shutil.disk_usage(place).free
+        state: Literal["ok", "warn", "fail"] = "fail" if free < SPACE_FAIL else "warn" if free < SPACE_WARN else "ok"
+        way_out = "" if state == "ok" else "make room; an hour of 8 channels at 256 Hz takes about 60 MB"
+        yield Finding("disk", state, f"{free / 1e9:.1f} GB free in {place}", way_out)
+
+
+def clock() -> Iterator[Finding]:
+    """Whether the clock is fine enough, and is the one that LSL reads."""
+    from volition.core.clock import LiveClock
+    from volition.core.lsl import LslTime
+
+    live = LiveClock()
+    resolution = time.get_clock_info("monotonic").resolution
+    apart = abs(LslTime(live).offset - live.utc_offset)
+    steady = abs(live.drift())
+    detail = f"resolution {resolution * 1e3:.3g} ms, LSL's clock {apart / 1e6:.3g} ms from ours, {steady / 1e6:.3g} ms noise"
+    if time.gmtime().tm_year < 2024:
+        yield Finding("clock", "fail", "the date is before 2024: recordings would be misdated", "set the system's clock")
+    elif resolution > 1.1e-3:
+        yield Finding("clock", "warn", detail, "times of samples are coarse here; LSL's stamps are not affected")
+    elif steady > 5_000_000:
+        yield Finding("clock", "warn", detail, "the machine is busy, or its clock is being set: try again when it is calm")
+    else:
+        yield Finding("clock", "ok", detail)
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    system,
+    packages,
+    processor,
+    clock,
+    disk,
+    bus,
+    lsl,
+    brainflow,
+    model,
+)
