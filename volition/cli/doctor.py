@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
@@ -101,8 +102,6 @@ def packages() -> Iterator[Finding]:
 
 def processor() -> Iterator[Finding]:
     """Cores, and whether AMX is advertised: some virtual machines do, and fault when it is used."""
-    import os
-
     flags = Path("/proc/cpuinfo").read_text(errors="replace") if Path("/proc/cpuinfo").is_file() else ""
     amx = "; advertises AMX, which the decode below tries" if AMX in flags else ""
     yield Finding("processor", "ok", f"{platform.machine()}, {os.cpu_count()} cores{amx}")
@@ -207,7 +206,8 @@ def model() -> Iterator[Finding]:
 
 def disk() -> Iterator[Finding]:
     """Room for recordings here, and for temporary files."""
-    for place in dict.fromkeys((Path.cwd(), Path(tempfile.gettempdir()))):
+    places = {place.stat().st_dev: place for place in (Path(tempfile.gettempdir()), Path.cwd())}
+    for place in places.values():
         free = shutil.disk_usage(place).free
         state: Literal["ok", "warn", "fail"] = "fail" if free < SPACE_FAIL else "warn" if free < SPACE_WARN else "ok"
         way_out = "" if state == "ok" else "make room; an hour of 8 channels at 256 Hz takes about 60 MB"
@@ -223,7 +223,7 @@ def clock() -> Iterator[Finding]:
     resolution = time.get_clock_info("monotonic").resolution
     apart = abs(LslTime(live).offset - live.utc_offset)
     steady = abs(live.drift())
-    detail = f"resolution {resolution * 1e3:.3g} ms, LSL's clock {apart / 1e6:.3g} ms from ours, {steady / 1e6:.3g} ms noise"
+    detail = f"resolution {resolution * 1e9:g} ns, LSL's clock {apart / 1e6:.3f} ms from ours, {steady / 1e6:.3f} ms noise"
     if time.gmtime().tm_year < 2024:
         yield Finding("clock", "fail", "the date is before 2024: recordings would be misdated", "set the system's clock")
     elif resolution > 1.1e-3:

@@ -6,6 +6,7 @@ become a DataFrame only when a Timeflux node asks (``to_pandas``).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Union
 
@@ -195,7 +196,7 @@ class EventFrame:
     def to_pandas(self) -> tuple[pd.DataFrame, dict[str, Any]]:
         """A DataFrame with the columns ``label`` and ``data``, and the meta dict."""
         data = np.empty(len(self), dtype=object)
-        data[:] = [dict(d) for d in self.data]
+        data[:] = [copy.deepcopy(dict(d)) for d in self.data]
         index = pd.DatetimeIndex(self.times.view("M8[ns]"))
         return pd.DataFrame({"label": list(self.labels), "data": data}, index=index), dict(self.meta or {})
 

@@ -98,12 +98,12 @@ def load(folder: str | Path, name: str) -> tuple[bytes, bytes]:
     """
     path = Path(folder) / f"{name}.key_secret"
     if not path.is_file():
-        raise BusError(f"keys: {path} is missing; run `volition keys new {folder}`")
+        raise BusError(f"keys: {path} is missing; run `volition keys new {name} --folder {folder}`")
     if sys.platform != "win32" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise BusError(f"keys: {path} can be read by others; run `chmod 600 {path}`")
     public, secret = _read(path)
     if secret is None:
-        raise BusError(f"keys: {path} holds no secret key; run `volition keys new` for a new pair")
+        raise BusError(f"keys: {path} holds no secret key; delete it and run `volition keys new {name}`")
     return public, secret
 
 

@@ -10,10 +10,10 @@ import contextlib
 import difflib
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any, ClassVar
 
 import numpy as np
-from timeflux.core.io import Port as TimefluxPort
 from timeflux.core.node import Node as TimefluxNode
 
 from volition.core.clock import Clock, LiveClock
@@ -99,12 +99,9 @@ class Node(TimefluxNode):
             raise NodeError(f"{self.id or type(self).__name__}: there is no port {name!r}{hint}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Timeflux's bind() assigns ports to names that only a "*" declaration covers.
-        if name[:2] in ("i_", "o_") and isinstance(value, TimefluxPort) and not hasattr(type(self), name):
-            self.ports[name] = value
-            return
-        super().__setattr__(name, value)
+    def bind(self, source: str, target: str) -> None:
+        """Make the port ``target`` an alias of ``source``, as in Timeflux."""
+        self.ports[target] = getattr(self, source)
 
     def clear(self) -> None:
         """Empty all ports."""
@@ -190,10 +187,10 @@ class Node(TimefluxNode):
             self.now = _CLOCK.now()
         stale = False
         for name, port in self.ports.items():
-            if name[0] != "i":
+            if name[0] == "o" or (port._frame is None and not port):
                 continue
             frame = port.frame
-            if frame is None or type(frame) is EventFrame or not len(frame):
+            if type(frame) is EventFrame or not len(frame):
                 continue
             identity = frame.identity
             if self._identities.get(name) != identity:
@@ -226,7 +223,7 @@ class InlineJobs:
     """Runs submitted work at once: for nodes driven by hand or by plain Timeflux."""
 
     def __init__(self) -> None:
-        self._done: deque[Any] = deque()
+        self._done: list[Future[Any]] = []
 
     @property
     def pending(self) -> int:
@@ -235,13 +232,22 @@ class InlineJobs:
 
     def submit(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Run ``function(*args)``."""
-        self._done.append(function(*args))
+        self._done.append(done_at_once(function, args))
 
     def take(self) -> list[Any]:
-        """All results."""
-        done = list(self._done)
-        self._done.clear()
-        return done
+        """All results; the exception of failed work is raised."""
+        done, self._done = self._done, []
+        return [future.result() for future in done]
+
+
+def done_at_once(function: Callable[..., Any], args: tuple[Any, ...]) -> Future[Any]:
+    """``function(*args)``, done, with its result or its exception."""
+    future: Future[Any] = Future()
+    try:
+        future.set_result(function(*args))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 Arrival = tuple[str, Frame]

@@ -2,7 +2,7 @@
 
 ``i = SignalIn(unit="uV")`` in a class body declares the port and is a descriptor: in a method, ``self.i`` is the
 port, which behaves as the frame it holds (``self.i.times``, ``if self.i:``), and ``self.o = frame`` fills a port.
-A declared name that ends in ``*`` (``many = EventsIn("i_*")``) stands for any number of ports.
+A declared name that ends in ``*`` (``many = EventsIn(name="i_*")``) stands for any number of ports.
 """
 
 from __future__ import annotations
