@@ -119,8 +119,8 @@ class ErpHeader:
             same_length = round((epochs.stop - epochs.start) * rate) == self.n_samples
             if not same_length or abs(epochs.start - self.start) > 0.5 / self.rate:
                 return (
-                    f"was trained on epochs from {self.start:g} to {self.stop:g} s and these go from "
-                    f"{epochs.start:g} to {epochs.stop:g} s"
+                    f"was trained on epochs from {self.start:.3g} to {self.stop:.3g} s and these go from "
+                    f"{epochs.start:.3g} to {epochs.stop:.3g} s"
                 )
         return ""
 
@@ -332,7 +332,9 @@ class ErpDecoder(Node):
         try:
             path = find("models", self.model)
         except LoadError as error:
-            raise LoadError(f"{self.id}: {error}; 'volition calibrate erp SESSION -o {self.model}' makes it") from None
+            raise LoadError(
+                f"{self.id}: {error}; 'volition calibrate erp SESSION -o {self.model}' makes it"
+            ) from None
         self._model = ErpModel.load(path)
 
     def restart(self) -> None:

@@ -20,6 +20,11 @@ LEAST_TARGETS = 10
 class Settings:
     """What cross-validation may choose from, and limits.
 
+    The defaults leave no choice: on the training parts of four recordings of 900 flashes (BNCI 003-2015)
+    the mean area under the curve was .780, .782, .784, .774 for C = .001, .01, .1, 1 (.772 at .1 without
+    shrinkage), and .788 with two filters, differences that one person's recording of that size does not
+    resolve.
+
     Attributes
     ----------
     n_filters
@@ -32,8 +37,8 @@ class Settings:
         Epochs with a value beyond it, in the signal's unit, are left out.
     """
 
-    n_filters: tuple[int, ...] = (2, 4)
-    penalties: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
+    n_filters: tuple[int, ...] = (4,)
+    penalties: tuple[float, ...] = (0.1,)
     bound: float = 5.0
     reject: float = 150.0
 

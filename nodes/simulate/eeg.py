@@ -146,7 +146,6 @@ class SimulatedEeg(Node):
         alpha: Annotated[float, Unit("uV"), Ge(0)] = 4.0,
         p3: Annotated[float, Unit("uV"), Ge(0)] = 8.0,
         every: Annotated[float, Unit("s"), Gt(0)] = 0.02,
-        seed: Annotated[int, Ge(0)] = 0,
     ):
         """rate: samples a second.
 
@@ -155,7 +154,6 @@ class SimulatedEeg(Node):
         alpha: standard deviation of the alpha rhythm at the back of the head.
         p3: amplitude of the response to an attended flash; 0 for a person who attends to nothing.
         every: time between two chunks of samples.
-        seed: of the person; the same seed, the same brain.
         """
         unknown = [c for c in channels if c not in POSITIONS]
         if unknown or not channels:
@@ -164,13 +162,16 @@ class SimulatedEeg(Node):
                 f"there are {', '.join(POSITIONS)}"
             )
         self._rate, self._channels, self._every = rate, channels, nanoseconds(every)
-        self._p3 = p3
-        noise_rng, self._response_rng = (np.random.default_rng([seed, part]) for part in (0, 1))
-        self._background = Background(channels, rate, noise, alpha, noise_rng)
+        self._noise, self._alpha, self._p3 = noise, alpha, p3
         self._origin: int | None = None
         self._given = 0
         self._attended: list[tuple[int, str, int | None]] = []
         self._responses: list[tuple[int, bool, float]] = []
+
+    def start(self) -> None:
+        # Apart, so that the number of flashes does not change the noise.
+        noise_rng, self._response_rng = self.rng.spawn(2)
+        self._background = Background(self._channels, self._rate, self._noise, self._alpha, noise_rng)
 
     def infer(self, inputs: Mapping[str, Spec]) -> Mapping[str, Spec]:
         return {"o": SignalSpec(self._channels, self._rate, "uV")}

@@ -70,7 +70,6 @@ class SimulatedGaze(Node):
         correlation: Annotated[float, Interval(ge=0, lt=1)] = 0.8,
         reaction: Annotated[float, Unit("s"), Ge(0)] = 0.35,
         every: Annotated[float, Unit("s"), Gt(0)] = 0.02,
-        seed: Annotated[int, Ge(0)] = 0,
     ):
         """rate: samples a second.
 
@@ -79,18 +78,21 @@ class SimulatedGaze(Node):
         correlation: of the jitter from one sample to the next.
         reaction: median time from a layout to the look; half of all are within 20 % of it.
         every: time between two chunks of samples.
-        seed: of the person; the same seed, the same eyes.
         """
         self._rate, self._every = rate, nanoseconds(every)
         self._error, self._reaction = error, reaction
-        jitter_rng, self._rng = (np.random.default_rng([seed, part]) for part in (2, 3))
-        self._jitter = Jitter(jitter, correlation, jitter_rng)
+        self._deviation, self._correlation = jitter, correlation
         self._origin: int | None = None
         self._given = 0
         self._layout: tuple[int, Mapping[str, Any]] | None = None
         self._attended: tuple[int, Mapping[str, Any]] | None = None
         self._place = np.array(SCREEN) / 2
         self._jumps: list[tuple[int, np.ndarray]] = []
+
+    def start(self) -> None:
+        # Apart, so that the number of looks does not change the jitter.
+        jitter_rng, self._looks_rng = self.rng.spawn(2)
+        self._jitter = Jitter(self._deviation, self._correlation, jitter_rng)
 
     def infer(self, inputs: Mapping[str, Spec]) -> Mapping[str, Spec]:
         return {"o": SignalSpec(("x", "y"), self._rate, "px")}
@@ -122,9 +124,9 @@ class SimulatedGaze(Node):
             return
         centre = box_centre(layout, attend.get("target", ""))
         if centre is None:
-            centre = self._rng.uniform(0.1, 0.9, 2) * SCREEN
-        delay = self._reaction * float(np.exp(0.28 * self._rng.standard_normal()))
-        landing = centre + self._error * self._rng.standard_normal(2)
+            centre = self._looks_rng.uniform(0.1, 0.9, 2) * SCREEN
+        delay = self._reaction * float(np.exp(0.28 * self._looks_rng.standard_normal()))
+        landing = centre + self._error * self._looks_rng.standard_normal(2)
         at = max(shown, decided) + nanoseconds(delay)
         self._jumps = [j for j in self._jumps if j[0] < at]
         self._jumps.append((at, landing))

@@ -9,11 +9,7 @@ from volition.core import EventFrame, EventsIn, EventsOut, Ge, Gt, LoadError, No
 from volition.core.clock import nanoseconds, seconds
 from volition.core.events import Calibration, Key, State, Undo
 
-PHRASES = (
-    "i would like a cup of tea please",
-    "can you help me with my shoes",
-    "thank you for coming to see me",
-)
+PHRASES = ("i would like some water please", "can you open the window", "thank you for your help")
 """Three everyday phrases, made up."""
 
 NONE = "none"

@@ -16,6 +16,8 @@ TYPED = ("typed", "key")
 """Reasons of a text that may end within a word."""
 
 _TURNS = 8
+_REMEMBERED = 100
+_REFUSED = 40  # after so many the first ones may come again
 
 
 class Refusals:
@@ -24,6 +26,7 @@ class Refusals:
     def __init__(self) -> None:
         self.shown: Proposals | None = None
         self.log_v: dict[str, float] = {}
+        self._half_typed: dict[str, None] = {}  # texts that ended within a word, oldest first
 
     def show(self, proposals: Proposals) -> None:
         """A menu has been shown."""
@@ -38,7 +41,7 @@ class Refusals:
 
     def after(self, request: Request, text: str, reason: str) -> Request:
         """The request for ``text``, when ``request`` was the last one."""
-        half_typed = reason in TYPED
+        half_typed = self._ends_within_a_word(text, reason)
         if self.shown is None:
             return Request(text, half_typed, request.turns)
         before = self.shown.request
@@ -47,7 +50,9 @@ class Refusals:
             # None of them: hard evidence, until the text changes.
             refused = (*request.refused, *(option.text for option in self.shown.options))
             candidates = (*request.candidates, *(option.candidate(float("-inf")) for option in options))
-            return Request(text, before.half_typed, request.turns, refused, candidates)
+            return Request(
+                text, before.half_typed, request.turns, refused[-_REFUSED:], candidates[-_REFUSED:]
+            )
         if half_typed and split(text, True).base == split(before.text, before.half_typed).base:
             # A letter was typed instead: what the signals leaned towards still counts.
             leaned = {str(n): option for n, option in enumerate(self.shown.options, 1) if option.tokens}
@@ -56,6 +61,14 @@ class Refusals:
             )
             return Request(text, True, request.turns, (), candidates)
         return Request(text, half_typed, request.turns)
+
+    def _ends_within_a_word(self, text: str, reason: str) -> bool:
+        if reason in TYPED:
+            self._half_typed[text] = None
+            if len(self._half_typed) > _REMEMBERED:
+                del self._half_typed[next(iter(self._half_typed))]
+            return True
+        return reason == "undo" and text in self._half_typed  # back to where it was typed
 
 
 class Generator(Node):

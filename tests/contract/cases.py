@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.contract.streams import RATE, T0, default_streams, epochs, events, signal
+from tests.contract.streams import T0, default_streams, epochs, events, signal
 from volition.core import EventFrame
 from volition.core.clock import SECOND
 
@@ -82,7 +82,7 @@ def writer_streams(cls: type) -> dict[str, list[Any]]:
         "i_menu": [numbered(menus)],
         "i_choice": [numbered(choices)],
         "i_undo": [events(["undo"], offset=900_000_000, n=2)],
-        "i_state": [events(["state"], n=2)],
+        "i_state": [EventFrame.of((T0 + 1_900_000_000, "state", {"state": "phrase_done"}))],
     }
 
 
@@ -114,14 +114,18 @@ def erp_params(folder: Path) -> dict[str, Any]:
     return {"model": str(path)}
 
 
-def gap_streams(cls: type) -> dict[str, list[Any]]:
-    """What two seconds of a source are, with a gap in the middle."""
+def board_streams(cls: type) -> dict[str, list[Any]]:
+    """What the synthetic board gives, with a gap in the middle."""
+    spec = cls().infer({})["o"]
+    first = signal(spec.channels, spec.unit, spec.rate, 200)
+    return {"o": [first, signal(spec.channels, spec.unit, spec.rate, 200, T0 + 2 * SECOND, 1, 1)]}
+
+
+def inlet_streams(cls: type) -> dict[str, list[Any]]:
+    """What a stream may give, with a gap in the middle."""
     del cls
-    second = signal(n=200, start=T0 + 2 * SECOND, seed=1, segment=1)
-    return {"o": [signal(n=200), second]}
+    return {"o": [signal(n=200), signal(n=200, start=T0 + 2 * SECOND, seed=1, segment=1)]}
 
-
-_REPLAYED = "sources talk to devices; their own tests do"
 
 CASES: dict[str, Case] = {
     "decide.fusion.Fusion": Case(streams=fusion_streams),
@@ -137,8 +141,8 @@ CASES: dict[str, Case] = {
         updates=3_000,
     ),
     "outputs.terminal.TerminalScreen": Case({"draw": False}),
-    "sources.brainflow.BrainFlow": Case(streams=gap_streams),
-    "sources.lsl.LslInlet": Case({"name": "contract"}, gap_streams),
+    "sources.brainflow.BrainFlow": Case(streams=board_streams),
+    "sources.lsl.LslInlet": Case({"name": "contract"}, inlet_streams),
     "sources.lsl.LslEvents": Case({"name": "contract"}),
     "text.generator.Generator": Case(
         {"model": "there-is-no-such-model.gguf"},
@@ -153,5 +157,3 @@ CASES: dict[str, Case] = {
     ),
 }
 """By module path below ``volition.nodes`` and class."""
-
-__all__ = ["CASES", "RATE", "Case"]

@@ -53,6 +53,12 @@ def until(frame: Any, last: int, now: int) -> Any:
     )  # fmt: skip
 
 
+def up_to(outputs: Mapping[str, list[Any]], end: int) -> dict[str, list[Any]]:
+    """What was given about the time up to ``end``."""
+    kept = {port: [until(frame, -1, end) for frame in frames] for port, frames in outputs.items()}
+    return {port: [f for f in frames if f is not None] for port, frames in kept.items() if any(frames)}
+
+
 class Harness:
     """One node in a graph of its own, on virtual time."""
 
@@ -156,7 +162,9 @@ def random_grid(streams: Mapping[str, list[Any]], seed: int) -> list[int]:
     return times
 
 
-def run_node(cls: type, params: Mapping[str, Any], streams: Mapping[str, list[Any]], times: Iterable[int]) -> Run:
+def run_node(
+    cls: type, params: Mapping[str, Any], streams: Mapping[str, list[Any]], times: Iterable[int]
+) -> Run:
     """What a fresh node gives."""
     harness = Harness(cls, params)
     try:
@@ -168,7 +176,9 @@ def run_node(cls: type, params: Mapping[str, Any], streams: Mapping[str, list[An
 def contents(frames: list[Any]) -> dict[str, Any]:
     """What the frames of one port hold, however they were cut."""
     if isinstance(frames[0], EventFrame):
-        return {"events": [(t, label, json.dumps(data, sort_keys=True)) for f in frames for t, label, data in f]}
+        return {
+            "events": [(t, label, json.dumps(data, sort_keys=True)) for f in frames for t, label, data in f]
+        }
     held: dict[str, Any] = {
         "times": [t for f in frames for t in f.times.tolist()],
         "values": np.concatenate([f.values for f in frames]),

@@ -34,8 +34,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "fixation": {"x": 0.5, "y": 0.25, "unit": "norm", "seconds": 0.3},
     "evidence": {"source": "gaze", "menu": 1, "llr": {"1": 0.8, "2": -0.4, "3": -0.4}},
     "engagement": {"index": 0.7, "z": -0.5},
-    "menu": {"menu": 1, "context": "hello", "options": _OPTIONS, "p_none": 0.2, "model": "test", "late": False},
-    "posterior": {"menu": 1, "p": {"1": 0.6, "2": 0.2, "3": 0.1, "none": 0.1}, "sources": {"gaze": {"1": 0.8}}},
+    "menu": {
+        "menu": 1,
+        "context": "hello",
+        "options": _OPTIONS,
+        "p_none": 0.2,
+        "model": "test",
+        "late": False,
+    },
+    "posterior": {
+        "menu": 1,
+        "p": {"1": 0.6, "2": 0.2, "3": 0.1, "none": 0.1},
+        "sources": {"gaze": {"1": 0.8}},
+    },
     "choice": {"menu": 1, "option": "1", "text": " w0", "p": 0.95},
     "undo": {"reason": "error potential"},
     "text": {"text": "hello w0", "reason": "choice"},
@@ -66,18 +77,26 @@ def signal(
     return SignalFrame(times, middle + scale * noise, channels, rate, unit, segment)
 
 
-def events(labels: Sequence[str] | None = None, offset: int = 0, every: float = 0.13, n: int = 15) -> EventFrame:
+def events(
+    labels: Sequence[str] | None = None, offset: int = 0, every: float = 0.13, n: int = 15
+) -> EventFrame:
     """The examples of ``labels`` in turn, ``every`` seconds one."""
     names = [name for name in labels or VOCABULARY if name in EXAMPLES]
     return EventFrame.of(
         *(
-            (T0 + offset + round(k * every * SECOND), names[k % len(names)], dict(EXAMPLES[names[k % len(names)]]))
+            (
+                T0 + offset + round(k * every * SECOND),
+                names[k % len(names)],
+                dict(EXAMPLES[names[k % len(names)]]),
+            )
             for k in range(n)
         )
     )
 
 
-def epochs(n: int = 8, channels: Sequence[str] = CHANNELS, n_samples: int = 60, rate: float = 64.0) -> EpochFrame:
+def epochs(
+    n: int = 8, channels: Sequence[str] = CHANNELS, n_samples: int = 60, rate: float = 64.0
+) -> EpochFrame:
     """Epochs of noise after flashes."""
     onsets = T0 + np.arange(n, dtype=np.int64) * (SECOND // 8)
     values = 10.0 * np.random.default_rng(0).standard_normal((n, n_samples, len(channels)))

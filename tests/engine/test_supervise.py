@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 LIVE = Path(__file__).parent / "live"
+pytestmark = pytest.mark.slow
 PROCESSES: list[subprocess.Popen[str]] = []
 
 

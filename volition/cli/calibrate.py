@@ -22,7 +22,7 @@ def whole() -> None:
 def erp(
     session: Annotated[str, typer.Argument(metavar="SESSION", help="A recording with cued flashes.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to write.")],
-    graph: Annotated[str, typer.Option("--graph", "-g", help="The app that cleans and cuts the signal.")] = "p300.yaml",
+    graph: Annotated[str, typer.Option("--graph", "-g", help="The app with the decoder.")] = "p300.yaml",
     skip: Annotated[float, typer.Option(help="Seconds to leave out at the beginning.", min=0)] = 5.0,
     json: show.Json = False,
 ) -> None:
@@ -38,9 +38,7 @@ def erp(
         path = find("recordings", session)
         with show.bar("calibrate") as progress:
             answer = calibrate(path, out, graph, skip=skip, progress=progress)
-        text = (
-            f"{out}: AUC {answer['auc']:.3f}, {answer['letters_right']} of {answer['letters_total']} letters, "
-            f"{answer['flashes']} flashes of which {answer['targets']} held the target "
-            f"(cross-validated on this recording)"
-        )
+        letters = f"{answer['letters_right']} of {answer['letters_total']} letters"
+        flashes = f"{answer['flashes']} flashes, {answer['targets']} of them on the target"
+        text = f"{out}: AUC {answer['auc']:.3f}, {letters}, {flashes} (cross-validated on this recording)"
         show.result(answer, json, text)

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from pydantic import BaseModel
@@ -35,7 +35,8 @@ class PortEntry:
     optional: bool = False
 
     def __str__(self) -> str:
-        said = [self.kind, *self.labels, ", ".join(self.channels), self.unit, "optional" if self.optional else ""]
+        said = [self.kind, *self.labels, ", ".join(self.channels), self.unit]
+        said += ["optional"] if self.optional else []
         return f"{self.name} ({' '.join(filter(None, said))})"
 
 
@@ -87,10 +88,13 @@ def catalogue() -> tuple[list[NodeEntry], list[BrokenModule]]:
         except Exception as error:  # whatever a module does wrong is a row of the table
             broken.append(BrokenModule(name, f"{type(error).__name__}: {' '.join(str(error).split())}"))
             continue
-        for cls in vars(module).values():
-            if inspect.isclass(cls) and cls.__module__ == name and issubclass(cls, Node) and cls.__name__[0] != "_":
-                entries.append(describe(cls))
+        classes = [value for value in vars(module).values() if inspect.isclass(value)]
+        entries += [describe(cls) for cls in classes if cls.__module__ == name and _is_public_node(cls)]
     return entries, broken
+
+
+def _is_public_node(cls: type) -> TypeGuard[type[Node]]:
+    return issubclass(cls, Node) and not cls.__name__.startswith("_")
 
 
 def _modules() -> Iterator[str]:
@@ -126,7 +130,7 @@ def _port(spec: PortSpec) -> PortEntry:
     )
 
 
-def _params(cls: type[Node]) -> list[ParamEntry]:
+def _params(cls: Any) -> list[ParamEntry]:
     if cls.__init__ in (Node.__init__, object.__init__):
         return []
     hints = typing.get_type_hints(cls.__init__, include_extras=True)
@@ -138,7 +142,8 @@ def _params(cls: type[Node]) -> list[ParamEntry]:
         marks = list(_marks(hint))
         unit = next((mark.name for mark in marks if isinstance(mark, Unit)), "")
         default = None if parameter.default is parameter.empty else _yaml(parameter.default)
-        entries.append(ParamEntry(name, type_name(hint), unit, bounds_text(marks), default, docs.get(name, "")))
+        said = docs.get(name, "")
+        entries.append(ParamEntry(name, type_name(hint), unit, bounds_text(marks), default, said))
     return entries
 
 

@@ -27,6 +27,8 @@ _DONGLES = {
 _TRACKERS = {"2104": "Tobii"}
 """USB vendor ids of gaze trackers."""
 
+USB = Path("/sys/bus/usb/devices")
+
 GAZEPOINT = 4242
 """The port of Gazepoint Control, which speaks the Open Gaze API."""
 
@@ -45,7 +47,8 @@ def devices(
         ports = [{"port": port, "hint": _hint(port)} for port in serial_ports()]
         trackers = list(gaze_trackers(streams))
         boards = _boards()
-    answer = {"lsl_streams": streams, "serial_ports": ports, "gaze_trackers": trackers, "brainflow_boards": boards}
+    answer: dict[str, Any] = {"lsl_streams": streams, "serial_ports": ports, "gaze_trackers": trackers}
+    answer["brainflow_boards"] = boards
     show.result(answer, json, _text(answer))
 
 
@@ -84,22 +87,22 @@ def serial_ports() -> list[str]:
 
 
 def _windows_ports() -> list[str]:
-    if sys.platform != "win32":
-        return []
-    import winreg
+    if sys.platform == "win32":
+        import winreg
 
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"HARDWARE\DEVICEMAP\SERIALCOMM") as key:
-            return [str(winreg.EnumValue(key, n)[1]) for n in range(winreg.QueryInfoKey(key)[1])]
-    except OSError:
-        return []
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"HARDWARE\DEVICEMAP\SERIALCOMM") as key:
+                return [str(winreg.EnumValue(key, n)[1]) for n in range(winreg.QueryInfoKey(key)[1])]
+        except OSError:
+            return []
+    return []
 
 
 def _hint(port: str) -> str:
     return next((hint for name, hint in _DONGLES.items() if name.lower() in port.lower()), "")
 
 
-def gaze_trackers(streams: list[dict[str, Any]], usb: Path = Path("/sys/bus/usb/devices")) -> Iterator[dict[str, str]]:
+def gaze_trackers(streams: list[dict[str, Any]], usb: Path = USB) -> Iterator[dict[str, str]]:
     """Trackers that stream over LSL, hang on USB, or are served by a program on this machine.
 
     Parameters
@@ -117,11 +120,12 @@ def gaze_trackers(streams: list[dict[str, Any]], usb: Path = Path("/sys/bus/usb/
         if maker:
             product = vendor.with_name("product")
             name = product.read_text().strip() if product.is_file() else "gaze tracker"
-            yield {"name": f"{maker} {name}", "over": "USB", "hint": "start the maker's LSL bridge, then use LslInlet"}
+            hint = "start the maker's LSL bridge, then use LslInlet"
+            yield {"name": f"{maker} {name}", "over": "USB", "hint": hint}
     with socket.socket() as probe:
         probe.settimeout(0.2)
         if probe.connect_ex(("127.0.0.1", GAZEPOINT)) == 0:
-            hint = f"Gazepoint Control answers on port {GAZEPOINT}: switch its LSL stream on, then use LslInlet"
+            hint = f"Gazepoint Control answers on port {GAZEPOINT}: switch its LSL stream on"
             yield {"name": "Gazepoint", "over": "TCP", "hint": hint}
 
 

@@ -26,13 +26,15 @@ SPACE_WARN, SPACE_FAIL = 2_000_000_000, 200_000_000
 """Bytes free: below the first a long recording may not fit, below the second a short one may not."""
 AMX = "amx_tile"
 
+State = Literal["ok", "warn", "fail"]
+
 
 @dataclass(frozen=True)
 class Finding:
     """One line of the report; ``way_out`` says what to do when ``state`` is not ok."""
 
     name: str
-    state: Literal["ok", "warn", "fail"]
+    state: State
     detail: str
     way_out: str = ""
 
@@ -68,10 +70,12 @@ def system() -> Iterator[Finding]:
     version = platform.python_version()
     good = PYTHONS[0] <= sys.version_info[:2] < PYTHONS[1]
     way_out = "" if good else "make a new .venv with Python 3.10, 3.11 or 3.12"
-    yield Finding("python", "ok" if good else "fail", f"{version} on {platform.platform(terse=True)}", way_out)
+    detail = f"{version} on {platform.platform(terse=True)}"
+    yield Finding("python", "ok" if good else "fail", detail, way_out)
     library, number = platform.libc_ver()
     if library == "glibc" and tuple(map(int, number.split("."))) < GLIBC:
-        yield Finding("glibc", "warn", f"{number}; liblsl wants 2.35", "use a newer system, or build liblsl yourself")
+        way_out = "use a newer system, or build liblsl yourself"
+        yield Finding("glibc", "warn", f"{number}; liblsl wants 2.35", way_out)
 
 
 def packages() -> Iterator[Finding]:
@@ -81,7 +85,8 @@ def packages() -> Iterator[Finding]:
     try:
         requirements = metadata.requires("volition") or []
     except metadata.PackageNotFoundError:
-        yield Finding("packages", "warn", "volition itself is not installed", "run `make demo`, or `pip install -e .`")
+        way_out = "run `make demo`, or `pip install -e .`"
+        yield Finding("packages", "warn", "volition itself is not installed", way_out)
         return
     found: list[str] = []
     for text in requirements:
@@ -113,10 +118,12 @@ def lsl() -> Iterator[Finding]:
     try:
         found = _lsl_loop()
     except (ImportError, OSError, RuntimeError, VolitionError) as error:
-        yield Finding("lsl", "fail", f"{type(error).__name__}: {error}", "pip install --force-reinstall pylsl")
+        way_out = "pip install --force-reinstall pylsl"
+        yield Finding("lsl", "fail", f"{type(error).__name__}: {error}", way_out)
         return
     if found:
-        yield Finding("lsl", "ok", f"a sample came back, {1e3 * (time.perf_counter() - begin):.0f} ms with the search")
+        took = 1e3 * (time.perf_counter() - begin)
+        yield Finding("lsl", "ok", f"a sample came back, {took:.0f} ms with the search")
     else:
         way_out = "let the firewall pass UDP 16571-16604 and TCP 16572-16604 on the loopback interface"
         yield Finding("lsl", "fail", "a stream that this process opened was not found by it", way_out)
@@ -167,7 +174,8 @@ def bus() -> Iterator[Finding]:
     if arrived:
         yield Finding("bus", "ok", f"ZeroMQ {zmq.zmq_version()} over {kind}")
     else:
-        yield Finding("bus", "fail", f"no message came through {kind}", "look at the limits of your sandbox or firewall")
+        way_out = "look at the limits of your sandbox or firewall"
+        yield Finding("bus", "fail", f"no message came through {kind}", way_out)
 
 
 def brainflow() -> Iterator[Finding]:
@@ -180,7 +188,8 @@ def brainflow() -> Iterator[Finding]:
         way_out = "pip install --force-reinstall brainflow; without it, LSL still works"
         yield Finding("brainflow", "warn", f"{type(error).__name__}: {error}", way_out)
         return
-    yield Finding("brainflow", "ok", f"{len(board_names())} boards; the synthetic one has {len(board.channels)} channels")
+    detail = f"{len(board_names())} boards; the synthetic one has {len(board.channels)} channels"
+    yield Finding("brainflow", "ok", detail)
 
 
 def model() -> Iterator[Finding]:
@@ -199,7 +208,7 @@ def model() -> Iterator[Finding]:
     else:
         way_out = (
             "until it works, options come from a small table of words; "
-            "build the runtime again with `make clean demo`, or name another .gguf file as the generator's model"
+            "build the runtime again with `make clean demo`, or give the generator another .gguf file"
         )
         yield Finding("model", "fail", result.sentence, way_out)
 
@@ -209,7 +218,7 @@ def disk() -> Iterator[Finding]:
     places = {place.stat().st_dev: place for place in (Path(tempfile.gettempdir()), Path.cwd())}
     for place in places.values():
         free = shutil.disk_usage(place).free
-        state: Literal["ok", "warn", "fail"] = "fail" if free < SPACE_FAIL else "warn" if free < SPACE_WARN else "ok"
+        state: State = "fail" if free < SPACE_FAIL else "warn" if free < SPACE_WARN else "ok"
         way_out = "" if state == "ok" else "make room; an hour of 8 channels at 256 Hz takes about 60 MB"
         yield Finding("disk", state, f"{free / 1e9:.1f} GB free in {place}", way_out)
 
@@ -223,15 +232,16 @@ def clock() -> Iterator[Finding]:
     resolution = time.get_clock_info("monotonic").resolution
     apart = abs(LslTime(live).offset - live.utc_offset)
     steady = abs(live.drift())
-    detail = f"resolution {resolution * 1e9:g} ns, LSL's clock {apart / 1e6:.3f} ms from ours, {steady / 1e6:.3f} ms noise"
+    detail = f"resolution {1e9 * resolution:g} ns, LSL's clock {apart / 1e6:.3f} ms from ours"
+    state: State = "ok"
+    way_out = ""
     if time.gmtime().tm_year < 2024:
-        yield Finding("clock", "fail", "the date is before 2024: recordings would be misdated", "set the system's clock")
+        state, way_out = "fail", "the date is before 2024: set the system's clock, or recordings are misdated"
     elif resolution > 1.1e-3:
-        yield Finding("clock", "warn", detail, "times of samples are coarse here; LSL's stamps are not affected")
+        state, way_out = "warn", "times of samples are coarse here; LSL's own stamps are not affected"
     elif steady > 5_000_000:
-        yield Finding("clock", "warn", detail, "the machine is busy, or its clock is being set: try again when it is calm")
-    else:
-        yield Finding("clock", "ok", detail)
+        state, way_out = "warn", "UTC moved while we looked: the clock is being set, or the machine is busy"
+    yield Finding("clock", state, detail, way_out)
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

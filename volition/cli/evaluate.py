@@ -50,10 +50,11 @@ def erp(
 def gaze(
     session: Session,
     graph: Annotated[str, typer.Option("--graph", "-g", help="The app with the likelihood.")] = "gaze.yaml",
+    seconds: Annotated[float, typer.Option(help="How long after the first flash gaze counts.", min=0)] = 3.0,
     chunk: Chunk = 26,
     json: show.Json = False,
 ) -> None:
-    """For how many prompts the prompted key is the likeliest.
+    """For how many prompts the key that was asked for is the likeliest.
 
     Example: volition evaluate gaze g.xdf
     """
@@ -62,7 +63,7 @@ def gaze(
     with show.sentences():
         path = find("recordings", session)
         with show.bar("evaluate") as progress:
-            answer = evaluate(path, graph, chunk=chunk, progress=progress)
+            answer = evaluate(path, graph, seconds=seconds, chunk=chunk, progress=progress)
         _notes(answer)
         show.result(answer, json, f"{answer['prompts_right']} of {answer['prompts_total']} prompts")
 

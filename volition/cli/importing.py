@@ -25,9 +25,12 @@ def import_session(
     with show.sentences():
         with show.bar("import"):
             written = import_file(file, out)
-        notes = [note for path in written for note in (read_manifest(path) or {}).get("import", {}).get("notes", [])]
+        manifests = [read_manifest(path) or {} for path in written]
+        notes = list(
+            dict.fromkeys(n for found in manifests for n in found.get("import", {}).get("notes", []))
+        )
         sessions = [{"path": str(path), "bytes": path.stat().st_size} for path in written]
-        for note in dict.fromkeys(notes):
+        for note in notes:
             show.say(f"note: {note}")
         lines = [f"{path} ({path.stat().st_size / 1e6:.2f} MB)" for path in written]
-        show.result({"sessions": sessions, "notes": list(dict.fromkeys(notes))}, json, "\n".join(lines))
+        show.result({"sessions": sessions, "notes": notes}, json, "\n".join(lines))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import platformdirs
 import typer
 
 from volition.cli import show
 
-app = typer.Typer(help="Keys for events that leave this machine.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Keys for events that go out.", no_args_is_help=True, rich_markup_mode=None)
 
-Folder = Annotated[Path | None, typer.Option("--folder", help="Where the keys lie; your own folder by default.")]
+Folder = Annotated[Path | None, typer.Option("--folder", help="Where the keys lie.")]
 
 
 @app.callback()
@@ -42,7 +42,7 @@ def new(
         public = create(where, name)
         secret = public.with_suffix(".key_secret")
         if name == SERVER:
-            hint = f"set `keys: {where}` on the Publish node; make one pair for each reader: volition keys new NAME"
+            hint = f"set `keys: {where}` on Publish; make a pair for each reader: volition keys new NAME"
         else:
             hint = f"the reader needs {secret.name}, {public.name} and {SERVER}.key from {where}"
         text = f"{public}\n{secret} (keep it secret)\n{hint}"
@@ -62,13 +62,14 @@ def list_keys(folder: Folder = None, json: show.Json = False) -> None:
         secrets = {path.stem for path in where.glob("*.key_secret")}
         public = {path.stem for path in where.glob("*.key")}
         admitted = {path.stem for path in (where / CLIENTS).glob("*.key")}
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"name": name, "secret": name in secrets, "let_in": name in admitted}
             for name in sorted(public | secrets | admitted)
         ]
-        lines = [
-            f"{row['name']:<20} {'pair' if row['secret'] else 'public key':<12} {'let in' if row['let_in'] else ''}".rstrip()
-            for row in rows
-        ]
-        text = "\n".join(lines) or f"no keys in {where}; make one: volition keys new server"
+        text = "\n".join(map(_row, rows)) or f"no keys in {where}; make one: volition keys new server"
         show.result({"folder": str(where), "keys": rows}, json, text)
+
+
+def _row(row: dict[str, Any]) -> str:
+    kind = "pair" if row["secret"] else "public key"
+    return f"{row['name']:<20} {kind:<12} {'let in' if row['let_in'] else ''}".rstrip()

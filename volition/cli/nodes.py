@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +15,8 @@ from volition.cli.catalogue import HOME, BrokenModule, NodeEntry, PortEntry, cat
 
 
 def nodes(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A class; without it, all are listed.")] = None,
-    new: Annotated[str | None, typer.Option("--new", metavar="my_sensor", help="Write a source to start from.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A class; all when not given.")] = None,
+    new: Annotated[str | None, typer.Option("--new", metavar="my_sensor", help="Write a new source.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Where --new writes.")] = Path(),
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/nodes.md.")] = False,
     json: show.Json = False,
@@ -48,14 +49,19 @@ def _start(name: str, folder: Path, json: bool) -> None:
     written = write(name, folder)
     graph = next(path for path in written if path.suffix == ".yaml")
     test = next(path for path in written if path.name.startswith("test_"))
-    following = [f"python -m pytest {test}", f"volition check {graph}", f"volition run {graph} --seconds 5 --stats"]
-    text = "\n".join([*(f"wrote {path}" for path in written), "", "next:", *(f"  {line}" for line in following)])
+    following = [
+        f"python -m pytest {test}",
+        f"volition check {graph}",
+        f"volition run {graph} --seconds 5 --stats",
+    ]
+    lines = [*(f"wrote {path}" for path in written), "", "next:", *(f"  {line}" for line in following)]
+    text = "\n".join(lines)
     show.result({"written": [str(path) for path in written], "next": following}, json, text)
 
 
 def _named(entries: list[NodeEntry], name: str) -> list[NodeEntry]:
     wanted = name.lower()
-    found = [e for e in entries if wanted in (e.name.lower(), f"{e.module}.{e.name}".lower(), e.module.lower())]
+    found = [e for e in entries if wanted in (e.name.lower(), e.module, f"{e.module}.{e.name}".lower())]
     if not found:
         names = {e.name.lower(): e.name for e in entries}
         near = difflib.get_close_matches(wanted, names, 1)
@@ -85,10 +91,12 @@ def table(entries: list[NodeEntry], broken: list[BrokenModule]) -> str:
 
 def explained(entry: NodeEntry) -> str:
     """Everything about one node."""
-    lines = [f"{entry.name}  ({entry.module}{', a source' if entry.source else ''})", "", entry.description, ""]
+    kind = ", a source" if entry.source else ""
+    lines = [f"{entry.name}  ({entry.module}{kind})", "", entry.description.replace("``", "`"), ""]
     lines += [f"  in   {port}" for port in entry.inputs] + [f"  out  {port}" for port in entry.outputs]
     for param in entry.params:
-        facts = [param.type, param.unit, param.bounds, "required" if param.default is None else f"= {param.default}"]
+        default = "required" if param.default is None else f"= {param.default}"
+        facts = [param.type, param.unit, param.bounds, default]
         lines += ["", f"  {param.name}: {', '.join(filter(None, facts))}", f"      {param.doc}"]
     return "\n".join(lines)
 
@@ -97,8 +105,8 @@ def page(entries: list[NodeEntry]) -> str:
     """The page of all nodes, in Markdown."""
     parts = [
         "# The nodes",
-        "Made by `volition nodes --markdown` from the classes themselves; a test fails when this page is stale. "
-        "`volition nodes NAME` says the same in the terminal.",
+        "Made by `volition nodes --markdown` from the classes themselves; a test fails when this page is "
+        "stale. `volition nodes NAME` says the same in the terminal.",
         "| node | module | what it does |\n|---|---|---|\n"
         + "\n".join(
             f"| [{e.name}](#{e.name.lower()}) | `{_place(e)}` | {_cell(e.summary)} |" for e in entries
@@ -111,12 +119,13 @@ def page(entries: list[NodeEntry]) -> str:
 
 def _section(entry: NodeEntry) -> list[str]:
     kind = " (a source)" if entry.source else ""
-    ports = [f"- in {_port(port)}" for port in entry.inputs] + [f"- out {_port(port)}" for port in entry.outputs]
-    parts = [f"## {entry.name}", f"`{entry.module}`{kind}", entry.description, "\n".join(ports)]
+    ports = [f"- in {_port(port)}" for port in entry.inputs]
+    ports += [f"- out {_port(port)}" for port in entry.outputs]
+    parts = [f"## {entry.name}", f"`{entry.module}`{kind}", _prose(entry.description), "\n".join(ports)]
     if entry.params:
         rows = "\n".join(
             f"| `{p.name}` | {_cell(p.type)} | {p.unit} | {_cell(p.bounds)} "
-            f"| {'required' if p.default is None else f'`{_cell(p.default)}`'} | {_cell(p.doc)} |"
+            f"| {'required' if p.default is None else f'`{_escaped(p.default)}`'} | {_cell(p.doc)} |"
             for p in entry.params
         )
         parts.append(f"| parameter | type | unit | bounds | default | |\n|---|---|---|---|---|---|\n{rows}")
@@ -124,9 +133,21 @@ def _section(entry: NodeEntry) -> list[str]:
 
 
 def _port(port: PortEntry) -> str:
-    facts = [port.kind, " or ".join(f"`{label}`" for label in port.labels), ", ".join(port.channels), port.unit]
-    return f"`{port.name}`: {' '.join(filter(None, facts))}{' (optional)' if port.optional else ''}"
+    labels = " or ".join(f"`{label}`" for label in port.labels)
+    facts = [port.kind, labels, ", ".join(port.channels), port.unit, "(optional)" if port.optional else ""]
+    return f"`{port.name}`: {' '.join(filter(None, facts))}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _prose(text: str) -> str:
+    """Text of a docstring as Markdown: a "<" outside of code is no tag."""
+    parts = text.replace("``", "`").split("`")
+    parts[::2] = [re.sub("<(?=[A-Za-z/!])", "&lt;", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return _escaped(_prose(text))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import sysconfig
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from volition.core.errors import LoadError
@@ -22,6 +24,7 @@ import numpy as np
 
 from volition.core import Gt, SignalFrame, SignalOut, SignalSpec, Source, Spec, Unit
 from volition.core.clock import SECOND, Clock
+from volition.core.events import Gap
 from volition.core.node import Arrival
 
 CHANNELS = ("signal",)
@@ -55,13 +58,20 @@ class FakeDevice:
     def _time(self, number: int) -> int:
         return self._begin + round(number * SECOND / self.rate)
 
+    def lose(self, n_samples: int) -> None:
+        """Never give the next samples, as a bad connection does not."""
+        self._count += n_samples
+
     def close(self) -> None:
         """Let go of a ``read`` that waits."""
         self._closed.set()
 
 
 class {cls}(Source):
-    """Samples of my sensor."""
+    """Samples of my sensor.
+
+    A hole in the times is reported as ``gap`` and starts a new segment.
+    """
 
     o = SignalOut(channels=list(CHANNELS), unit=UNIT)
 
@@ -72,6 +82,8 @@ class {cls}(Source):
         """
         self.rate = rate
         self._device: FakeDevice | None = None
+        self._last: int | None = None
+        self._segment = 0
 
     def infer(self, inputs: Mapping[str, Spec]) -> Mapping[str, Spec]:
         """What the output will be, known before anything runs."""
@@ -86,7 +98,18 @@ class {cls}(Source):
         if self._device is None:
             return []
         times, values = self._device.read(timeout)
-        return [("o", SignalFrame(times, values, CHANNELS, self.rate, UNIT))] if len(times) else []
+        if not len(times):
+            return []
+        self._look_for_a_gap(int(times[0]))
+        self._last = int(times[-1])
+        return [("o", SignalFrame(times, values, CHANNELS, self.rate, UNIT, self._segment))]
+
+    def _look_for_a_gap(self, first: int) -> None:
+        """Start a new segment after a hole, so that no filter runs on across it, and say so."""
+        if self._last is not None and first - self._last > 1.5 * SECOND / self.rate:
+            self._segment += 1
+            seconds = (first - self._last) / SECOND
+            self.report(Gap(source=self.id, start_ns=self._last, seconds=seconds), first)
 
     def terminate(self) -> None:
         """Close the device."""
@@ -141,6 +164,20 @@ def test_same_signal_however_it_is_polled() -> None:
     assert np.array_equal(whole[1], pieces[1])
 
 
+def test_a_hole_is_said_and_starts_a_segment() -> None:
+    sensor = {cls}(rate=250.0)
+    sensor.clock = clock = VirtualClock(SECOND)
+    sensor.open()
+    before = sensor.poll(0.0)
+    assert sensor._device is not None
+    sensor._device.lose(25)
+    clock.set(2 * SECOND)
+    after = sensor.poll(0.0)
+    assert [frame.segment for _, frame in before + after] == [0, 1]
+    assert [label for _, label, _ in sensor.take_reports()] == ["gap"]
+    sensor.terminate()
+
+
 def test_wrong_parameters_are_named() -> None:
     assert not problems({cls}, {{"rate": 500.0}})
     assert "rate" in problems({cls}, {{"rate": -1.0}})[0].message
@@ -182,6 +219,14 @@ def class_name(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
+def _taken(name: str) -> bool:
+    """Whether the module or its class would hide another one."""
+    cls = class_name(name)
+    installed = PathFinder.find_spec(name, [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    reserved = name in sys.stdlib_module_names or name in ("volition", "timeflux", "nodes")
+    return reserved or installed is not None or keyword.iskeyword(cls) or f" {cls}" in _NODE
+
+
 def write(name: str, folder: Path) -> list[Path]:
     """Write ``NAME.py``, ``test_NAME.py`` and ``NAME.yaml``.
 
@@ -198,9 +243,11 @@ def write(name: str, folder: Path) -> list[Path]:
         When the name will not do, one of the files exists, or the folder cannot be written.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise LoadError(f"{name!r} is no name for a module: take small letters, digits and _, such as my_sensor")
-    if name in sys.stdlib_module_names or name in ("volition", "timeflux", "nodes"):
-        raise LoadError(f"{name!r} is the name of another module: take one of your own, such as my_{name}")
+        raise LoadError(
+            f"{name!r} is no name for a module: take small letters, digits and _, as in my_sensor"
+        )
+    if _taken(name):
+        raise LoadError(f"{name!r} is the name of something else: take one of your own, such as my_{name}")
     texts = {
         folder / f"{name}.py": _NODE,
         folder / f"test_{name}.py": _TEST,

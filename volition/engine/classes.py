@@ -120,14 +120,19 @@ class ClassFinder:
             return None
         if self._pool is None:
             self._pool = dict(self._known())
-        last = name.rpartition(".")[2]
+        top, last = name.partition(".")[0], name.rpartition(".")[2]
+        kin = {m.partition(".")[0] for m in self._pool}
+        kin = {t for t in kin if difflib.SequenceMatcher(None, top, t).ratio() >= 0.8}
+        akin = [m for m in self._pool if m.partition(".")[0] in kin]
         with_class = [m for m, file in self._pool.items() if class_name and _defines(file, class_name)]
-        same_end = [m for m in self._pool if m.rpartition(".")[2] == last]
+        if top.startswith("timeflux_"):  # a plugin to install rather than a class of the same name elsewhere
+            with_class = [m for m in with_class if m in akin]
+        same_end = [m for m in akin if m.rpartition(".")[2] == last]
         for candidates in (with_class, same_end):
             if candidates:
                 best = max(candidates, key=lambda m: difflib.SequenceMatcher(None, name, m).ratio())
                 return f"did you mean {best!r}?"
-        return did_you_mean(name, self._pool, 0.75)
+        return did_you_mean(name, akin, 0.75)
 
     def _known(self) -> Iterator[tuple[str, Path]]:
         for home in _HOMES:

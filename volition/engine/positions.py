@@ -190,6 +190,8 @@ def did_you_mean(word: object, known: Iterable[str], cutoff: float = 0.6) -> str
     text = str(word)
     if len(text) > 200:
         return None
+    if len(text) <= 3:
+        cutoff = min(cutoff, 0.5)  # one letter of two
     folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(text.casefold(), folded, 1, cutoff)
     return f"did you mean {folded[near[0]]!r}?" if near else None

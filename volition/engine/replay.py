@@ -262,7 +262,8 @@ class Replay:
         last, k = self.start - 1, 0
         end = self.end + TAIL_NS
         while last < end:
-            grid = self.start + round(k * self._step)
+            # The last step ends with the tail, so that timers run equally long whatever the step.
+            grid = min(end, self.start + round(k * self._step))
             timers = [d for d in (graph.deadline() for graph in self.graphs) if d is not None]
             due = max(last + 1, min(timers)) if timers else grid
             if due < grid:

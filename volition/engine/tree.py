@@ -260,7 +260,7 @@ class _Reader:
     def _scalar(self, event: Any) -> Any:
         text: str = event.value
         if self._json:
-            value = json.loads(text) if event.style is None else text
+            value = json.loads(text) if event.style in (None, "") else text
         elif event.tag not in (None, "!", *_TAGS):
             self._check_tag(event, "str")
             return text

@@ -8,7 +8,9 @@ bus waits inside that source's own call, which spares a thread switch per sample
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -61,8 +63,20 @@ class _Stopped(BaseException):
 def run(task: Task, control: Connection) -> None:
     """Entry point of the process; exits with 0 after a stop and with 1 after a failure."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor stops us in order
+    # Timeflux's background helper starts "python" from the path, which must be the one that runs us.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    code = _live(task, control)
+    # Everything is closed; unloading the libraries would take longer than a stop may.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _live(task: Task, control: Connection) -> int:
+    """Run the graph from its beginning to its end; the exit code."""
     worker: Worker | None = None
     running = False
+    code = 0
     try:
         with beside(*task.folders):
             worker = Worker(task, control)
@@ -72,12 +86,17 @@ def run(task: Task, control: Connection) -> None:
     except (_Stopped, WorkerInterrupt):
         pass
     except Exception as error:
+        code = 1
         _send(control, _failure(task, worker, error, running))
-        raise SystemExit(1) from None
-    finally:
-        if worker is not None:
+    if worker is not None:
+        try:
             worker.close()
-    _send(control, {"type": "ended"})
+        except Exception as error:
+            code = 1
+            _send(control, _failure(task, worker, error, running))
+    if not code:
+        _send(control, {"type": "ended"})
+    return code
 
 
 def _failure(task: Task, worker: Worker | None, error: Exception, running: bool) -> dict[str, Any]:
@@ -336,7 +355,9 @@ class Worker:
             sender.close()
         if self._journal is not None:
             self._journal.close()
-        self._context.term() if not self._senders else self._context.destroy(linger=300)
+        self._context.destroy(linger=300)
+        # Timeflux's nodes leave their sockets open, which would hold up the end of the process.
+        zmq.Context.instance().destroy(linger=0)
 
     def stats(self) -> dict[str, Any]:
         """Age per edge and late ticks."""

@@ -22,7 +22,7 @@ from volition.sessions.reader import Session
 
 Progress = Callable[[float], None]
 SCREEN = (1920.0, 1080.0)
-"""Of layouts in norm that do not say: only its proportions matter, and the pixels in which errors are told."""
+"""Of layouts in norm that do not say: its proportions matter, and the pixels in which errors are told."""
 
 
 def evaluate(
@@ -33,10 +33,10 @@ def evaluate(
     chunk: int = 26,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Replay a cued recording through the app, and compare the likeliest box of each prompt with the cued one.
+    """Replay a cued recording through the app, and compare each prompt's likeliest box with the cued one.
 
-    The evidence of a prompt is summed from its layout up to ``seconds`` after its first flash, while the person is
-    asked to look; without flashes, up to the next prompt.
+    The evidence of a prompt is summed from its layout up to ``seconds`` after its first flash, while the
+    person is asked to look; without flashes, up to the next prompt.
 
     Parameters
     ----------
@@ -55,8 +55,9 @@ def evaluate(
     -------
     dict
         ``prompts_right``, ``prompts_total``; ``prompts_wrong``, a list of what was cued and found;
-        ``log_loss``, the mean of -log of the posterior of the cued box, all boxes being equally likely before;
-        ``error_px_median`` and ``error_px_p90``, from the median gaze of a prompt to the centre of the cued box.
+        ``log_loss``, the mean of -log of the posterior of the cued box, all boxes being equally likely
+        before; ``error_px_median`` and ``error_px_p90``, from the median gaze of a prompt to the centre of
+        the cued box.
     """
     session = Session.open(session) if isinstance(session, (str, Path)) else session
     app = load(find("graphs", graph))
@@ -146,7 +147,7 @@ def _summed(
 
 
 def _error(frames: Sequence[Any], prompt: Prompt) -> float | None:
-    """Distance in px from the median gaze of a prompt to the centre of the cued box; None without gaze or box."""
+    """Distance in px from the median gaze to the centre of the cued box; None without gaze or box."""
     start, end, target, layout = prompt
     box = next((b for b in layout["boxes"] if b["id"] == target), None)
     screen = layout.get("screen") or SCREEN
