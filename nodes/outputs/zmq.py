@@ -59,7 +59,7 @@ class Publish(Node):
         """Say where.
 
         address: where to bind; other machines can only be served with keys.
-        keys: folder that `volition keys new server` made; with it, only the readers in its clients folder get in.
+        keys: folder of `volition keys new server`; with it, only the readers in its clients folder get in.
         signals: whether to publish signal frames, too, as msgpack under signal/<port>.
         """
         if keys is None and not is_local(address):

@@ -219,7 +219,7 @@ class BrainFlow(Source):
             where = f" at {where}" if where else ""
             raise DeviceError(
                 f"{self.id or 'BrainFlow'}: {found.name}{where} does not answer "
-                f"({error}); is it switched on, in reach, free for use, and is serial_port or connection right?"
+                f"({error}); is it switched on, in reach and free, and is serial_port or connection right?"
             ) from None
         self._shim, self._heard = shim, self.clock.now()
 

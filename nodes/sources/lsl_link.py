@@ -16,7 +16,7 @@ from volition.core.errors import StreamError
 from volition.core.events import Error, Event, State, Stream
 from volition.core.lsl import LslTime, configure, read_channels
 
-SETTLE = 0.15
+SETTLE = 0.25
 """Seconds that others of the same name get to show up before the only one found is taken."""
 
 OPEN = 1.0

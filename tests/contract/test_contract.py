@@ -77,8 +77,8 @@ def params(key, cls, case, tmp_path) -> dict[str, Any]:
     found = problems(cls, given)
     if found:
         pytest.fail(
-            f"{key} cannot be built with {given}: {'; '.join(p.message for p in found)}. Add an entry to CASES in "
-            f'tests/contract/cases.py: "{key}": Case({{...its required parameters...}})'
+            f"{key} cannot be built with {given}: {'; '.join(p.message for p in found)}. Add to CASES in "
+            f'tests/contract/cases.py the entry "{key}": Case({{...its required parameters...}})'
         )
     return given
 
@@ -136,7 +136,11 @@ def test_1_imports_without_devices_network_and_optional_libraries(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error::SyntaxWarning", "-c", _IMPORT, *modules()],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": roots, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, roots)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         capture_output=True,
         text=True,
         timeout=100,
@@ -153,9 +157,7 @@ def test_2_signature_is_the_schema(cls, params):
     assert schema_of(cls)
     docs = cls.__init__.__doc__ or ""
     for parameter in signature_of(cls).parameters.values():
-        assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD, (
-            f"{parameter} is no parameter of a YAML file"
-        )
+        assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD, f"YAML cannot give {parameter}"
         assert parameter.annotation is not parameter.empty, f"{parameter.name} has no type"
         assert f"{parameter.name}:" in docs, f"the docstring of __init__ does not explain {parameter.name!r}"
     assert (cls.__doc__ or "").strip().split("\n")[0].endswith("."), "the docstring begins with no sentence"
@@ -253,8 +255,8 @@ def test_3_outputs_are_as_declared(key, cls, case, params, streams):
     harness.close()
     if outputs and not run.outputs and not case.silent:
         pytest.fail(
-            f"{key} gave nothing, so that nothing was tested. Add to CASES in tests/contract/cases.py an entry "
-            f'"{key}": Case(streams=...) that makes it speak, or Case(silent="why")'
+            f"{key} gave nothing, so that nothing was tested. Add to CASES in tests/contract/cases.py "
+            f'the entry "{key}": Case(streams=...) that makes it speak, or Case(silent="why")'
         )
 
 
@@ -583,7 +585,12 @@ def test_12_same_in_replay(key, cls, case, params, streams, tmp_path):
     outputs = [name for name, spec in cls.port_specs.items() if spec.direction == "o"]
     result = replay(app, session, taps=[("node", port) for port in outputs])
     got = {port: frames for (_, port), frames in result.taps.items() if frames}
-    assert_same(run_node(cls, params, streams, grid(streams, STEP)).outputs, got, "in replay")
+    # A replay moves by 26 samples of the fastest stream, or by a tenth of a second where there is none.
+    rate = max(
+        (f.rate for frames in streams.values() for f in frames if isinstance(f, SignalFrame)), default=260
+    )
+    expected = run_node(cls, params, streams, grid(streams, 26 / rate * SECOND))
+    assert_same(expected.outputs, got, "in replay")
 
 
 def test_12_same_under_plain_timeflux(cls, case, params, streams):

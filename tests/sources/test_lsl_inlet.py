@@ -255,6 +255,7 @@ def test_waiting_is_said_once(name):
 def test_two_streams_of_one_name_are_listed_and_none_is_taken(name):
     infos = [pylsl.StreamInfo(name, "EEG", 1, 100, "float32", f"{name}-{k}") for k in "ab"]
     outs = [pylsl.StreamOutlet(info) for info in infos]
+    assert len(pylsl.resolve_byprop("name", name, 2, 5.0)) == 2  # both answer by now
     node = LslInlet(name=name)
     node.id = "eeg"
     node.open()
