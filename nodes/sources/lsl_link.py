@@ -176,7 +176,10 @@ class Link:
             self._wait.wait(min(timeout, 0.02))
             return False
         info = self._only(found, now)
-        return info is not None and self._open(info, now)
+        if info is None:
+            self._wait.wait(min(timeout, 0.1))
+            return False
+        return self._open(info, now)
 
     def _only(self, found: list[Any], now: int) -> Any:
         if len(found) > 1 and self._found is not None:

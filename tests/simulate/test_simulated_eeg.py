@@ -62,6 +62,7 @@ def test_the_timer_is_set_to_its_grid():
     assert node.wake == at(0.04)
 
 
+@pytest.mark.slow
 def test_background_is_pink_with_alpha_at_the_back():
     node = SimulatedEeg(noise=10.0, alpha=0.0)
     drive(node, now=T0)

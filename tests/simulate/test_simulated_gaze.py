@@ -56,7 +56,11 @@ def test_looks_at_the_attended_box_after_the_reaction_time():
 
 def test_waits_for_the_layout_of_the_menu():
     late = run(
-        SimulatedGaze(reaction=0.1), [0.0, 1.0, 2.0], layout(0.0, 1), attend(0.2, "2", 2), layout(1.5, 2)
+        SimulatedGaze(reaction=0.1, error=20.0),
+        [0.0, 1.0, 2.0],
+        layout(0.0, 1),
+        attend(0.2, "2", 2),
+        layout(1.5, 2),
     )
     seconds = (late.times - T0) / SECOND
     assert np.linalg.norm(late.values[seconds < 1.5] - [960, 540], axis=1).max() < 100
