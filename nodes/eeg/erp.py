@@ -188,7 +188,7 @@ class ErpModel:
         return float(np.log(values).dot(parts)) + self.header.intercept
 
     def _shrinkage(self, covariance: np.ndarray) -> tuple[float, float]:
-        """Weight and scale of the identity in ``oas_shrinkage``, in plain numbers, which for one matrix are faster."""
+        """Weight and scale of the identity in ``oas_shrinkage``; plain numbers are faster for one matrix."""
         n = len(covariance)
         flat = covariance.ravel()
         mean_square = float(flat.dot(flat)) / (n * n)

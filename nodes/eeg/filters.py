@@ -123,7 +123,7 @@ class SosFilter:
 
 @lru_cache(maxsize=64)
 def bandpass_sections(low: float, high: float, order: int, rate: float) -> np.ndarray:
-    """Sections of a Butterworth band-pass from ``low`` to ``high`` Hz at ``rate`` Hz, ``order`` at each edge."""
+    """Sections of a Butterworth band-pass: ``low``, ``high``, ``rate`` in Hz, ``order`` of each edge."""
     return np.asarray(scipy.signal.butter(order, [low, high], "bandpass", fs=rate, output="sos"))
 
 

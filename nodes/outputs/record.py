@@ -31,6 +31,9 @@ class Record(Node):
 
     many = AnyIn("i_*")
 
+    about: Mapping[str, Any] | None = None
+    """Set by the engine before the start: fields for the manifest (app, models, seeds)."""
+
     def __init__(self, path: str):
         """path: the file to write, NAME.xdf; its folder must exist."""
         self._path = Path(path)
@@ -54,7 +57,7 @@ class Record(Node):
         if self.muted:
             return
         # The clock's time goes into the manifest only; nothing that is recorded depends on it.
-        manifest = new_manifest(self.clock.now())
+        manifest = {**new_manifest(self.clock.now()), **(self.about or {})}
         self._writer = SessionWriter(unused_path(self._path), self._utc_offset(), manifest)
         self._announced = False
 

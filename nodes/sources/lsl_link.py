@@ -97,6 +97,7 @@ class Link:
         self._opened = False
         self._reason = ""
         self._said: set[str] = set()
+        self._settle = nanoseconds(SETTLE)
         self._since = 0
         self._seen = 0
         self._heard = 0
@@ -172,7 +173,7 @@ class Link:
                 self._waiting(now, "no such stream")
             return False
         self._seen = self._seen or now
-        if now - self._seen < nanoseconds(SETTLE) and self._found is None:
+        if now - self._seen < self._settle and self._found is None:
             self._wait.wait(min(timeout, 0.02))
             return False
         info = self._only(found, now)

@@ -25,8 +25,8 @@ from volition.sessions.convert.bnci2015003 import part_streams
 
 RATE = 256.0
 
-# A plain offline reference measured before this program existed: causal 0.5-12 Hz, 0.8 s, xDAWN 4, tangent space,
-# logistic regression; area under the curve from train to test, letters of 5 after 15 rounds.
+# A plain offline reference measured before this program existed: causal 0.5-12 Hz, 0.8 s, xDAWN 4, tangent
+# space, logistic regression; area under the curve from train to test, letters of 5 after 15 rounds.
 MEASURED = {"s6": (0.624, 3), "s7": (0.790, 5), "s8": (0.884, 5), "s9": (None, 5)}
 
 

@@ -79,6 +79,7 @@ def test_samples_arrive_once_in_order_with_their_own_times(name, form):
     node.terminate()
 
 
+@pytest.mark.slow
 def test_round_trip_through_our_own_inlet(name):
     node, reader = LslOutlet(name), LslInlet(name=name)
     reader.engine_driven = True

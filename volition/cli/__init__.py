@@ -6,6 +6,7 @@ Commands are imported when they are called, so that ``volition --help`` is quick
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -61,4 +62,11 @@ def main() -> None:
         sys.stdout.write(f"volition {__version__}\n")
         return
     asked = [name for name in sys.argv[1:2] if name in COMMANDS]
-    _app(asked or list(COMMANDS))()
+    try:
+        _app(asked or list(COMMANDS))()
+    except Exception as error:
+        if os.environ.get("VOLITION_DEBUG"):
+            raise
+        message = f"{type(error).__name__}: {error}"
+        sys.stderr.write(f"error: this should not happen: {message}\nVOLITION_DEBUG=1 shows where it happened.\n")
+        sys.exit(1)

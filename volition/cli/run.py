@@ -148,6 +148,7 @@ def record(
     """
     from volition.engine.recording import with_recorder
     from volition.engine.supervise import checked
+    from volition.lab.models import models_of
     from volition.sessions.manifest import manifest_path, update_manifest
 
     with show.sentences():
@@ -161,7 +162,7 @@ def record(
         with beside(*app.folders):
             recorded = with_recorder(app, out.resolve())
         console = Console(json, debug)
-        about = {"app": app.text, "seeds": {"app": seed}}
+        about = {"app": app.text, "models": models_of(app), "seeds": {"app": seed}}
         code = _go(recorded, seconds, seed, settings, False, out.with_suffix(""), console, about)
         with contextlib.suppress(SessionError):  # a full disk has been reported
             update_manifest(out, drops={"total": console.dropped}, exit_code=code)

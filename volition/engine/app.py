@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +91,19 @@ class App:
     """A loaded app.
 
     ``edges`` are those across graphs. ``folders`` are where its files lie: modules beside them are importable
-    inside ``beside(*app.folders)``. ``text`` is the whole app as one YAML document, imports merged and
-    variables filled in.
+    inside ``beside(*app.folders)``.
     """
 
     path: Path
     folder: Path
     graphs: list[GraphDef]
     edges: list[EdgeDef]
-    text: str = field(repr=False)
     folders: tuple[Path, ...] = ()
+
+    @cached_property
+    def text(self) -> str:
+        """The whole app as one YAML document, imports merged and variables filled in."""
+        return as_yaml(self.graphs, self.edges)
 
 
 def as_yaml(graphs: Iterable[GraphDef], edges: Iterable[EdgeDef]) -> str:
@@ -132,7 +136,10 @@ def as_yaml(graphs: Iterable[GraphDef], edges: Iterable[EdgeDef]) -> str:
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-class _Dumper(yaml.SafeDumper):
+_Fastest: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_Fastest):
     def ignore_aliases(self, data: Any) -> bool:
         """Write everything out."""
         return True

@@ -15,7 +15,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from volition.core.errors import LoadError
-from volition.engine.app import CAPACITY, POLICIES, App, EdgeDef, GraphDef, NodeDef, as_yaml
+from volition.engine.app import CAPACITY, POLICIES, App, EdgeDef, GraphDef, NodeDef
 from volition.engine.modules import beside
 from volition.engine.positions import Position, Problem, as_number, describe, did_you_mean
 from volition.engine.tree import MAX_BYTES, Tree, Unset, read
@@ -84,8 +84,7 @@ def load_with_problems(
     if not loader.readable:
         return None, problems
     whole = Path(path).resolve()
-    text = as_yaml(loader.graphs, loader.edges)
-    app = App(whole, whole.parent, loader.graphs, loader.edges, text, tuple(loader.folders))
+    app = App(whole, whole.parent, loader.graphs, loader.edges, tuple(loader.folders))
     return app, problems
 
 

@@ -13,11 +13,14 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}|\{%.*?%\}|\{#.*?#\}|\{\{|\{%|\{#", re.DOTALL)
 _COMMENT = re.compile(r"(?:^|[^'\"]*?\s)#")
 _LITERAL = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d+(?:\.\d+)?|[Tt]rue|[Ff]alse)"""
+MAX_PROBLEMS = 200
+"""Most problems that are shown; further ones get no hints, which take time to find."""
 UNSET = "\ue000"
 """A private-use character that stands for a variable that is not set."""
 
@@ -190,6 +193,7 @@ def did_you_mean(word: object, known: Iterable[str], cutoff: float = 0.6) -> str
     text = str(word)
     if len(text) > 200:
         return None
+    known = list(islice((name for name in known if abs(len(name) - len(text)) <= 2 + len(text) // 2), 500))
     if len(text) <= 3:
         cutoff = min(cutoff, 0.5)  # one letter of two
     folded = {name.casefold(): name for name in known}

@@ -16,8 +16,8 @@ import yaml
 
 from volition.engine.positions import UNSET, Position, Problem, Text, did_you_mean
 
-MAX_BYTES = 1_000_000
-MAX_TREE = 100_000
+MAX_BYTES = 500_000
+MAX_TREE = 50_000
 """Most values in one file, with every alias written out."""
 MAX_DEPTH = 60
 
