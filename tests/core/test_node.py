@@ -5,7 +5,17 @@ import pandas as pd
 import pytest
 from timeflux.core.scheduler import Scheduler
 
-from volition.core import EventFrame, EventsIn, EventsOut, Node, NodeError, SignalFrame, SignalIn, SignalOut, Source
+from volition.core import (
+    EventFrame,
+    EventsIn,
+    EventsOut,
+    Node,
+    NodeError,
+    SignalFrame,
+    SignalIn,
+    SignalOut,
+    Source,
+)
 from volition.core.events import Gap
 from volition.core.node import drive
 
@@ -47,7 +57,13 @@ def test_start_and_restart_come_before_the_first_input():
 
 @pytest.mark.parametrize(
     ("change", "restarts"),
-    [({}, False), ({"segment": 1}, True), ({"rate": 20.0}, True), ({"channels": ("b",)}, True), ({"unit": "V"}, True)],
+    [
+        ({}, False),
+        ({"segment": 1}, True),
+        ({"rate": 20.0}, True),
+        ({"channels": ("b",)}, True),
+        ({"unit": "V"}, True),
+    ],
 )
 def test_restart_when_the_stream_changes(change, restarts):
     node = Recorder()
@@ -72,7 +88,10 @@ def test_a_table_from_timeflux_restarts_at_a_new_segment():
     index = pd.DatetimeIndex([1, 2])
     for segment in (0, 0, 1):
         node.clear()
-        node.i.data, node.i.meta = pd.DataFrame({"a": [1.0, 2.0]}, index=index), {"rate": 5, "segment": segment}
+        node.i.data, node.i.meta = (
+            pd.DataFrame({"a": [1.0, 2.0]}, index=index),
+            {"rate": 5, "segment": segment},
+        )
         node.update()
     assert node.calls == ["start", "restart", "update", "update", "restart", "update"]
 
@@ -103,7 +122,9 @@ class Many(Node):
 
 def test_starred_ports_are_made_when_asked_for():
     node = Many()
-    out = drive(node, i_b=EventFrame.of((2, "key", {"key": "b"})), i_a=EventFrame.of((1, "key", {"key": "a"})))
+    out = drive(
+        node, i_b=EventFrame.of((2, "key", {"key": "b"})), i_a=EventFrame.of((1, "key", {"key": "a"}))
+    )
     assert [data["key"] for _, _, data in out["o"]] == ["a", "b"]
     assert set(node.ports) == {"i_a", "i_b", "o"}
     with pytest.raises(NodeError, match="there is no port 'o_x'"):
@@ -242,7 +263,10 @@ def test_under_the_scheduler_of_timeflux():
     source.arrivals = [("o", signal())]
     path = [
         {"node": "source", "predecessors": []},
-        {"node": "double", "predecessors": [{"node": "source", "src_port": "o", "dst_port": "i", "copy": False}]},
+        {
+            "node": "double",
+            "predecessors": [{"node": "source", "src_port": "o", "dst_port": "i", "copy": False}],
+        },
     ]
     scheduler = Scheduler(path, {"source": source, "double": node}, 0)
     scheduler.next()

@@ -17,7 +17,11 @@ times = st.lists(st.integers(0, 2**62), min_size=1, max_size=6, unique=True).map
 )
 dtypes = st.sampled_from([np.float32, np.float64])
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=6),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=8,
 )
@@ -64,7 +68,12 @@ def test_epochs(frame):
     assert isinstance(back, EpochFrame)
     for name in ("times", "values", "ready"):
         assert getattr(back, name).tobytes() == getattr(frame, name).tobytes()
-    assert (back.identity, back.start, back.data, back.segment) == (frame.identity, frame.start, frame.data, 2)
+    assert (back.identity, back.start, back.data, back.segment) == (
+        frame.identity,
+        frame.start,
+        frame.data,
+        2,
+    )
 
 
 def test_numbers_of_numpy_travel_as_plain_ones():
@@ -130,7 +139,8 @@ def test_headers_that_are_none_are_refused(header):
 
 
 @pytest.mark.parametrize(
-    "body", [1, [1], [[1, 2, {}]], [[1, "a", []]], [[2**64 - 1, "a", {}]], [["1", "a", {}]], {"a": 1}, None, "abc"]
+    "body",
+    [1, [1], [[1, 2, {}]], [[1, "a", []]], [[2**64 - 1, "a", {}]], [["1", "a", {}]], {"a": 1}, None, "abc"],
 )
 def test_wrong_events_are_refused(body):
     with pytest.raises(BusError):

@@ -72,8 +72,8 @@ def decode(message: list[bytes]) -> tuple[Frame, dict[str, Any]]:
 
 def _frame(header: dict[str, Any], body: Any) -> Frame:
     if header["kind"] == "events":
-        for _, label, data in body:
-            if not isinstance(label, str) or not isinstance(data, dict):
+        for time, label, data in body:
+            if type(time) is not int or not isinstance(label, str) or not isinstance(data, dict):
                 raise TypeError("an event is a time, a label and a dict")
         return EventFrame.of(*(tuple(event) for event in body))
     if header["dtype"] not in DTYPES:
