@@ -8,12 +8,14 @@ from tests.contract.streams import EXAMPLES
 from volition.core import EventFrame, FrameError
 from volition.core.events import VOCABULARY, parse
 
-LABELS = """stream gap dropped quality layout flash fixation evidence engagement menu posterior choice undo text turn
-focus key calibration state error""".split()
+LABELS = {
+    "stream", "gap", "dropped", "quality", "layout", "flash", "fixation", "evidence", "engagement", "menu",
+    "posterior", "choice", "undo", "text", "turn", "focus", "key", "calibration", "state", "error",
+}  # fmt: skip
 
 
 def test_the_vocabulary_is_complete():
-    assert set(LABELS) <= set(VOCABULARY)
+    assert set(VOCABULARY) >= LABELS
     assert set(EXAMPLES) == set(VOCABULARY), "tests/contract/streams.py has no example of a label"
 
 
@@ -42,7 +44,7 @@ def test_missing_fields_are_refused_by_name(label):
 
 
 def test_unknown_labels_are_refused():
-    with pytest.raises(FrameError, match="'flsh' is no event; the vocabulary is .*flash"):
+    with pytest.raises(FrameError, match=r"'flsh' is no event; the vocabulary is .*flash"):
         parse("flsh", {})
 
 

@@ -99,7 +99,7 @@ def test_a_table_from_timeflux_restarts_at_a_new_segment():
 def test_undeclared_ports_are_named():
     node = Recorder()
     node.id = "rec"
-    with pytest.raises(NodeError, match="rec: there is no port 'i_event'; did you mean 'i_events'?"):
+    with pytest.raises(NodeError, match=r"rec: there is no port 'i_event'; did you mean 'i_events'\?"):
         _ = node.i_event
     with pytest.raises(NodeError, match="rec: there is no port 'o_zzz'; it has 'i', 'i_events', 'o'"):
         _ = node.o_zzz
@@ -226,8 +226,11 @@ class Pieces(Source):
 def test_a_source_joins_what_came_up_to_the_next_gap():
     node = Pieces()
     node.arrivals = [
-        ("o", signal(0)), ("o", signal(3)), ("o_events", EventFrame.of((5, "gap", {}))), ("o", signal(9, segment=1)),
-    ]  # fmt: skip
+        ("o", signal(0)),
+        ("o", signal(3)),
+        ("o_events", EventFrame.of((5, "gap", {}))),
+        ("o", signal(9, segment=1)),
+    ]
     node.update()
     assert node.o.times.tolist() == [0, 1, 2, 3, 4, 5] and len(node.o_events) == 1
     node.clear()

@@ -8,7 +8,18 @@ import pytest
 from timeflux.nodes.window import Slide
 
 from tests.engine.pieces import (
-    T0, Clockwork, Feed, Keys, Reader, Scale, Spoiler, Spread, Table, graph_of, keys, samples,
+    T0,
+    Clockwork,
+    Feed,
+    Keys,
+    Reader,
+    Scale,
+    Spoiler,
+    Spread,
+    Table,
+    graph_of,
+    keys,
+    samples,
 )  # fmt: skip
 from volition.core import EpochFrame, LoadError, NodeError
 from volition.core.clock import SECOND

@@ -31,7 +31,7 @@ def read(folder: Path, text: str | bytes, name: str = "app.yaml", **variables: s
 
 
 def only(found):
-    app, problems = found
+    _, problems = found
     assert len(problems) == 1, problems
     return problems[0]
 
@@ -80,7 +80,9 @@ edges:
         ("a", "o", "b", "i"),
         ("a", "o_left*", "b", "i_x"),
     ]
-    across = [(e.source_key, e.source_port, e.target_key, e.target_port, e.policy, e.capacity) for e in app.edges]
+    across = [
+        (e.source_key, e.source_port, e.target_key, e.target_port, e.policy, e.capacity) for e in app.edges
+    ]
     assert across == [
         (("one", "a"), "o", ("graph_2", "c"), "i_in", "block", 1024),
         (("graph_2", "c"), "o_out", ("one", "b"), "i", "latest", 7),
@@ -106,7 +108,11 @@ def test_values_are_what_timeflux_reads():
             mine = ours[graph.get("id") or f"graph_{number}"]
             assert mine.rate == graph.get("rate")
             for node, other in zip(mine.nodes, graph["nodes"], strict=True):
-                assert (node.id, node.module, node.class_name) == (other["id"], other["module"], other["class"])
+                assert (node.id, node.module, node.class_name) == (
+                    other["id"],
+                    other["module"],
+                    other["class"],
+                )
                 assert node.params == (other.get("params") or {})
 
 
@@ -114,7 +120,9 @@ def test_imports_are_read_once_relative_to_their_file(tmp_path):
     (tmp_path / "sub").mkdir()
     named = GRAPH.replace("nodes", "id: b\n    nodes", 1)
     (tmp_path / "sub" / "b.yaml").write_text(f"import: [../a.yaml, c.json]\n{named}")
-    (tmp_path / "sub" / "c.json").write_text(json.dumps({"graphs": [{"id": "c", "nodes": [yaml.safe_load(NODE)]}]}))
+    (tmp_path / "sub" / "c.json").write_text(
+        json.dumps({"graphs": [{"id": "c", "nodes": [yaml.safe_load(NODE)]}]})
+    )
     app, problems = read(tmp_path, "import: [sub/b.yaml, sub/../sub/b.yaml]\n" + GRAPH, "a.yaml")
     assert problems == []
     assert [graph.id for graph in app.graphs] == ["graph_1", "b", "c"]
@@ -124,7 +132,7 @@ def test_imports_are_read_once_relative_to_their_file(tmp_path):
 
 def test_problems_of_an_imported_file_name_it_and_its_line(tmp_path):
     (tmp_path / "sub.yaml").write_text("graphs:\n  - nodez: []\n")
-    app, problems = load_with_problems(_write(tmp_path, "import:\n  - sub.yaml\n  - gone.yaml\n"))
+    _, problems = load_with_problems(_write(tmp_path, "import:\n  - sub.yaml\n  - gone.yaml\n"))
     assert [(Path(p.file).name, p.line, p.column) for p in problems] == [
         ("app.yaml", 3, 5),
         ("sub.yaml", 2, 5),
@@ -161,7 +169,9 @@ def _write(folder: Path, text: str) -> Path:
 def test_templates_give_what_jinja_gives(tmp_path, template, variables, value):
     from jinja2 import Template
 
-    app, problems = read(tmp_path, GRAPH.replace("Display", f"Display, params: {{p: {template}}}"), **variables)
+    app, problems = read(
+        tmp_path, GRAPH.replace("Display", f"Display, params: {{p: {template}}}"), **variables
+    )
     assert problems == []
     assert app.graphs[0].nodes[0].params == {"p": value}
     assert yaml.safe_load(Template(template).render(variables)) == value
@@ -177,7 +187,7 @@ def test_positions_are_those_of_the_file_not_of_the_rendered_text(tmp_path):
 
 def test_a_variable_that_is_not_set_is_a_problem_where_it_stands(tmp_path):
     text = GRAPH.replace("id: a", "id: a, params: {x: '{{ SERIAL_PRT }}', y: {{ Y }}}") + "    rat: 3\n"
-    app, problems = read(tmp_path, text, SERIAL_PORT="x", Y="1")
+    _, problems = read(tmp_path, text, SERIAL_PORT="x", Y="1")
     assert [(p[0], p[1], p[3]) for p in problems] == [
         (3, 30, "did you mean 'SERIAL_PORT'?"),
         (4, 5, "did you mean 'rate'?"),
@@ -192,7 +202,16 @@ def test_templates_in_comments_are_left_alone(tmp_path):
 
 @pytest.mark.parametrize(
     "template",
-    ["{% for x in y %}", "{{ X.__class__ }}", "{{ X() }}", "{{ 1 + 1 }}", "{{ X | attr('a') }}", "{{ }}", "{{ X", "{{ X['a'] }}"],
+    [
+        "{% for x in y %}",
+        "{{ X.__class__ }}",
+        "{{ X() }}",
+        "{{ 1 + 1 }}",
+        "{{ X | attr('a') }}",
+        "{{ }}",
+        "{{ X",
+        "{{ X['a'] }}",
+    ],
 )
 def test_nothing_in_a_template_is_executed(tmp_path, template):
     _, problems = read(tmp_path, f"{template}\n{GRAPH}", X="x")
@@ -253,7 +272,10 @@ graphs:
 """
     app, problems = read(tmp_path, text)
     assert problems == []
-    assert [(n.id, n.module, n.params) for n in app.graphs[0].nodes] == [("a", "m", {"a": 1}), ("b", "m", {"a": 2})]
+    assert [(n.id, n.module, n.params) for n in app.graphs[0].nodes] == [
+        ("a", "m", {"a": 1}),
+        ("b", "m", {"a": 2}),
+    ]
     theirs = yaml.safe_load(text)["graphs"][0]["nodes"]
     assert [n["params"] for n in theirs] == [n.params for n in app.graphs[0].nodes]
 
@@ -277,9 +299,19 @@ graphs:
         (GRAPH + "    edges: [{source: a, target: 'a:b:c'}]\n", (4, 33), "'node' or 'node:port'", None),
         (GRAPH + "    edges: [{source: a, target: 'a:x*'}]\n", (4, 33), "only a source may end in '*'", None),
         (GRAPH + "    edges: [{sorce: a, target: a}]\n", (4, 14), "no key 'sorce'", "did you mean 'source'?"),
-        (GRAPH + "edges: [{source: a, target: graph_1.a}]\n", (4, 18), "'graph.node:port'", "did you mean 'graph_1.a'?"),
+        (
+            GRAPH + "edges: [{source: a, target: graph_1.a}]\n",
+            (4, 18),
+            "'graph.node:port'",
+            "did you mean 'graph_1.a'?",
+        ),
         (GRAPH + "    edges: [{source: a, target: b, policy: latest}]\n", (4, 36), "across graphs", None),
-        (GRAPH + "edges: [{source: a.b, target: c.d, policy: lates}]\n", (4, 44), "policy is one of", "latest"),
+        (
+            GRAPH + "edges: [{source: a.b, target: c.d, policy: lates}]\n",
+            (4, 44),
+            "policy is one of",
+            "latest",
+        ),
         (GRAPH + "edges: [{source: a.b, target: c.d, capacity: 0}]\n", (4, 46), "capacity", None),
         (GRAPH + "    ? [a, b]\n    : c\n", (4, 7), "a key is a word", None),
         ("version: 1\n", (1, 1), "an app has graphs", "add graphs:"),
@@ -299,7 +331,8 @@ def test_mistakes_of_form(tmp_path, text, place, message, hint):
 
 
 def test_json_is_read_as_json(tmp_path):
-    text = '{\n\t"graphs": [{"nodes": [{"id": "a", "module": "m", "class": "C", "params": {"x": 1e5, "y": "on"}}]}]}'
+    node = '{"id": "a", "module": "m", "class": "C", "params": {"x": 1e5, "y": "on"}}'
+    text = f'{{\n\t"graphs": [{{"nodes": [{node}]}}]}}'
     app, problems = read(tmp_path, text, "app.json")
     assert problems == []
     assert app.graphs[0].nodes[0].params == {"x": 1e5, "y": "on"}
@@ -331,7 +364,7 @@ def test_modules_beside_two_apps_do_not_meet(tmp_path):
     path, modules = list(sys.path), set(sys.modules)
     for name in ("one", "two"):
         with beside(tmp_path / name):
-            assert importlib.import_module("nodes.own").NAME == name
+            assert name == importlib.import_module("nodes.own").NAME
             importlib.import_module("signal")
             assert "site-packages" in importlib.util.find_spec("sklearn").origin
     assert sys.path == path

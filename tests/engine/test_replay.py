@@ -106,7 +106,7 @@ def test_parameters_can_be_overridden(app):
 
 def test_a_missing_stream_is_a_sentence(app):
     with pytest.raises(
-        SessionError, match="'flash' has no stream in the session, which holds 'eeg': .*--map flash="
+        SessionError, match=r"'flash' has no stream in the session, which holds 'eeg': .*--map flash="
     ):
         replay(app, {"eeg": sine()})
     mapped = replay(app, {"eeg": sine(), "marks": flashes()}, names={"flash": "marks"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Annotated, Any
 
@@ -11,6 +12,13 @@ from volition.cli import show
 from volition.core.places import find
 
 PHRASES = ("i would like some water please", "can you open the window", "thank you for your help")
+STREAMS = {
+    "eeg_outlet": "simulated-eeg",
+    "eeg": "simulated-eeg",
+    "gaze_outlet": "simulated-gaze",
+    "gaze": "simulated-gaze",
+}
+"""The streams between the simulated person and the senses, by node."""
 
 
 class Story:
@@ -58,7 +66,9 @@ def demo(
     with show.sentences():
         app = checked(find("graphs", "autocomplete.yaml"))
         story = Story(len(wanted))
-        override = {"user": {"phrases": wanted}, "screen": {"draw": not json}}
+        override: dict[str, dict[str, Any]] = {"user": {"phrases": wanted}, "screen": {"draw": not json}}
+        for node, name in STREAMS.items():  # two demos on one machine must not hear each other
+            override[node] = {"name": f"{name}-{os.getpid()}"}
         begin = time.monotonic()
         with Ear(app, override, seed) as ear:
             code = ear.run(story.hear, seconds, story.done)
@@ -73,6 +83,7 @@ def demo(
         if code == 0 and not story.done():
             show.say(f"only {len(story.phrases)} of {len(wanted)} phrases were written in {seconds:g} s")
             code = 1
-        text = f"{len(story.phrases)} phrases, {story.selections} selections, {took:.1f} s"
+        written = f"{len(story.phrases)} phrase{'s' * (len(story.phrases) != 1)}"
+        text = f"{written}, {story.selections} selections, {story.errors()} errors, {took:.1f} s"
         show.result(answer, json, text)
     raise typer.Exit(code)

@@ -1,8 +1,8 @@
 """Edges between graphs: one ZeroMQ pipe per edge, inside this machine.
 
 A PUSH socket queues from the moment it is made, and a PULL socket reads when it is there, so the first message counts
-whichever side starts first, and messages wait while the other side restarts. What happens when the reader is too slow
-is the edge's policy: ``block`` holds the writer, ``drop_oldest`` keeps the newest ``capacity`` messages, ``latest``
+whichever side starts first, and messages wait while the other side restarts; only what was on its way to a reader
+that dies is lost with it. What happens when the reader is too slow is the edge's policy: ``block`` holds the writer, ``drop_oldest`` keeps the newest ``capacity`` messages, ``latest``
 only the last. Every drop is counted and reported as ``dropped``.
 
 The pipes are sockets in a private folder (``ipc``), or on the loopback interface where the platform has none. Only

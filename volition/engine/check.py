@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,10 @@ from volition.engine.classes import ClassError, ClassFinder
 from volition.engine.infer import Key, Known, infer
 from volition.engine.load import load_with_problems
 from volition.engine.modules import beside
-from volition.engine.positions import Position, Problem, as_number, did_you_mean
+from volition.engine.positions import MAX_PROBLEMS, Position, Problem, as_number, did_you_mean
 from volition.engine.tree import Unset
 
 __all__ = ["MAX_PROBLEMS", "Problem", "check", "check_app"]
-
-MAX_PROBLEMS = 200
-"""Most problems that are given; how many more there are is said."""
 
 
 def check(path: str | Path) -> list[Problem]:
@@ -43,7 +41,7 @@ def check_app(path: str | Path) -> tuple[App | None, list[Problem]]:
     unique = sorted(set(problems), key=lambda p: (files.index(p.file), p.line, p.column, p.message))
     if len(unique) > MAX_PROBLEMS:
         last = unique[MAX_PROBLEMS]
-        more = f"{len(unique) - MAX_PROBLEMS} more mistakes from here on"
+        more = f"at least {len(unique) - MAX_PROBLEMS} more mistakes from here on"
         unique = [*unique[:MAX_PROBLEMS], Problem(last.file, last.line, last.column, more)]
     return app, unique
 
@@ -55,6 +53,7 @@ class _Check:
         self._app = app
         self._problems: list[Problem] = []
         self._finder = ClassFinder(app.folders)
+        self._graphs = {graph.id: graph for graph in app.graphs}
         self._nodes: dict[Key, Known] = {}
         self._edges = [*(edge for graph in app.graphs for edge in graph.edges), *app.edges]
         self._misdirected: set[Key] = set()
@@ -76,9 +75,12 @@ class _Check:
     def _problem(self, position: Position, message: str, hint: str | None = None) -> None:
         self._problems.append(Problem.at(position, message, hint))
 
+    def _near(self, word: str, known: Iterable[str]) -> str | None:
+        return did_you_mean(word, known) if len(self._problems) < MAX_PROBLEMS else None
+
     def _node(self, known: Known) -> None:
         node = known.definition
-        if not node.module or not node.class_name:
+        if not node.module or not node.class_name or len(self._problems) > MAX_PROBLEMS:
             return
         try:
             known.cls = self._finder.find(node.module, node.class_name)
@@ -86,7 +88,7 @@ class _Check:
             self._problem(node.at(error.part), f"{node.id}: {error}", error.hint)
             return
         try:
-            found = list(_wrong_parameters(known.cls, node))
+            found = list(islice(_wrong_parameters(known.cls, node), MAX_PROBLEMS))
         except Exception as error:  # a signature that cannot be read is the author's mistake, not the user's
             reason = " ".join(str(error).split())[:200]
             message = f"{node.id}: the parameters of {node.class_name} cannot be read: {reason}"
@@ -123,23 +125,21 @@ class _Check:
 
     def _end(self, graph_id: str, node_id: str, position: Position) -> Known | None:
         """The node at one end of an edge, or None and a problem."""
-        graphs = {graph.id: graph for graph in self._app.graphs}
-        if graph_id not in graphs:
-            self._problem(position, f"there is no graph {graph_id!r}", did_you_mean(graph_id, graphs))
+        if graph_id not in self._graphs:
+            self._problem(position, f"there is no graph {graph_id!r}", self._near(graph_id, self._graphs))
             return None
         known = self._nodes.get((graph_id, node_id))
         if known is None:
-            elsewhere = [f"{g}.{n}" for g, n in self._nodes if n == node_id]
-            hint = f"did you mean {elsewhere[0]!r}?" if elsewhere else None
-            names = [node.id for node in graphs[graph_id].nodes]
-            message = f"there is no node {node_id!r} in graph {graph_id!r}"
-            self._problem(position, message, hint or did_you_mean(node_id, names))
+            home = next((graph for graph in self._graphs if (graph, node_id) in self._nodes), None)
+            hint = f"did you mean {f'{home}.{node_id}'!r}?" if home else None
+            hint = hint or self._near(node_id, (node.id for node in self._graphs[graph_id].nodes))
+            self._problem(position, f"there is no node {node_id!r} in graph {graph_id!r}", hint)
         return known
 
     def _port(
         self, node: Known, name: str, position: Position, direction: str, many: bool = False
     ) -> PortSpec | bool | None:
-        """The declaration of a port; None when the node declares nothing, False when there is no such port."""
+        """The declaration of a port; None if the node declares nothing, False if there is no such port."""
         ports = node.ports
         if ports is None:
             return None

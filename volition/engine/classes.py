@@ -55,6 +55,7 @@ class ClassFinder:
         self._modules: dict[str, ModuleType | ClassError] = {}
         self._pool: dict[str, Path] | None = None
         self._suggested = 0
+        self._absent: set[str] = set()
 
     def find(self, module: str, class_name: str) -> type[TimefluxNode]:
         """The class of a node.
@@ -91,6 +92,9 @@ class ClassFinder:
         return result
 
     def _import(self, name: str, class_name: str) -> ModuleType:
+        top = name.partition(".")[0]
+        if top in self._absent:
+            raise self._missing(name, class_name)
         try:
             with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -109,8 +113,9 @@ class ClassFinder:
     def _missing(self, name: str, class_name: str) -> ClassError:
         top = name.partition(".")[0]
         hint = self._near(name, class_name)
-        if _exists(top):
+        if top not in self._absent and _exists(top):
             return ClassError("module", f"there is no module {name!r}", hint)
+        self._absent.add(top)
         message = f"the module {name!r} is not installed and does not lie beside the app"
         return ClassError("module", message, hint or _install(top))
 

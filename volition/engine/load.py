@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from volition.core.errors import LoadError
 from volition.engine.app import CAPACITY, POLICIES, App, EdgeDef, GraphDef, NodeDef
 from volition.engine.modules import beside
-from volition.engine.positions import Position, Problem, as_number, describe, did_you_mean
+from volition.engine.positions import MAX_PROBLEMS, Position, Problem, as_number, describe, did_you_mean
 from volition.engine.tree import MAX_BYTES, Tree, Unset, read
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 MAX_FILES = 100
-MAX_NODES = 2000
+MAX_NODES = 1000
 
 _ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
@@ -205,19 +205,22 @@ class _Loader:
         if not isinstance(tree.value.get("nodes"), Tree) or not tree.value["nodes"].value:
             self.problem(tree.position, f"graph {name!r} has no nodes", "add nodes:")
         nodes: list[NodeDef] = []
+        taken: set[str] = set()
         graph = GraphDef(name, self._rate(tree), nodes, [], tree.position)
         self.graphs.append(graph)
         items = self._list(tree, "nodes", "a list of nodes, each with id, module and class")
-        if len(items) > MAX_NODES:
-            self.problem(items[MAX_NODES].position, f"more than {MAX_NODES} nodes in one graph")
-        for item in items[:MAX_NODES]:
+        room = MAX_NODES - sum(len(other.nodes) for other in self.graphs)
+        if len(items) > room:
+            self.problem(items[room].position, f"more than {MAX_NODES} nodes in one app")
+        for item in items[:room]:
             node = self._node(item)
             if node is None:
                 continue
-            if any(other.id == node.id for other in nodes):
+            if node.id in taken:
                 self.problem(node.at("id"), f"there is a node {node.id!r} already in graph {name!r}")
             else:
                 nodes.append(node)
+                taken.add(node.id)
         for item in self._list(tree, "edges", "a list of edges, each with source and target"):
             self._edge(item, graph)
 
@@ -329,10 +332,10 @@ class _Loader:
             )
             return None
         if match["graph"] is None and graph is None:
-            homes = [
-                f"{g.id}.{text}" for g in self.graphs if any(node.id == match["node"] for node in g.nodes)
-            ]
-            hint = f"did you mean {homes[0]!r}?" if homes else None
+            hint = None
+            if len(self.problems) < MAX_PROBLEMS:
+                homes = (g.id for g in self.graphs if any(node.id == match["node"] for node in g.nodes))
+                hint = next((f"did you mean {f'{home}.{text}'!r}?" for home in homes), None)
             self.problem(
                 item.position, f"an edge outside the graphs says 'graph.node:port', not {text!r}", hint
             )
@@ -374,7 +377,9 @@ class _Loader:
         for key in tree.value:
             if key in known or key in allowed or str(key).startswith("x-"):
                 continue
-            hint = did_you_mean(key, missing) or did_you_mean(key, known)
+            hint = None
+            if len(self.problems) < MAX_PROBLEMS:
+                hint = did_you_mean(key, missing) or did_you_mean(key, known)
             self.problem(
                 tree.keys[key], f"{what} has no key {str(key)[:60]!r}", hint or f"it has {', '.join(known)}"
             )

@@ -72,15 +72,15 @@ class Digest:
         parts = self._parts.get(name)
         if parts is None:
             parts = self._parts[name] = (hashlib.sha256(), hashlib.sha256())
-        parts[0].update(frame.times)
+        parts[0].update(frame.times.data)
         if isinstance(frame, EventFrame):
             for _, label, data in frame:
                 parts[1].update(json.dumps([label, data], sort_keys=True, default=_plain).encode() + b"\n")
         elif isinstance(frame, SignalFrame):
-            parts[1].update(np.ascontiguousarray(frame.values))
+            parts[1].update(np.ascontiguousarray(frame.values).data)
         else:
             for values, data in zip(frame.values, frame.data, strict=True):
-                parts[1].update(np.ascontiguousarray(values))
+                parts[1].update(np.ascontiguousarray(values).data)
                 parts[1].update(json.dumps(dict(data), sort_keys=True, default=_plain).encode() + b"\n")
 
     def hexdigest(self) -> str:
