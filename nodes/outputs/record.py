@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from volition.core import EpochFrame, EpochsSpec, EventFrame, Node, NodeError, SessionError, SignalFrame, Spec
 from volition.core.clock import SECOND, LiveClock

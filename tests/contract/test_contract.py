@@ -74,11 +74,12 @@ def case(key):
 @pytest.fixture
 def params(key, cls, case, tmp_path) -> dict[str, Any]:
     given = case.build(tmp_path)
-    found = problems(cls, given)
-    if found:
+    try:
+        build(cls, given)
+    except VolitionError as error:
         pytest.fail(
-            f"{key} cannot be built with {given}: {'; '.join(p.message for p in found)}. Add to CASES in "
-            f'tests/contract/cases.py the entry "{key}": Case({{...its required parameters...}})'
+            f"{key} cannot be built with {given}: {error}. Add to CASES in tests/contract/cases.py the entry "
+            f'"{key}": Case({{...the parameters that it needs...}})'
         )
     return given
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from volition.core import EventFrame, EventsIn, EventsOut, Node, SignalIn, Signa
 from volition.core.clock import SECOND
 
 STEP = SECOND / 10
+STEP_NS = SECOND // 7
 
 
 class ChunkMean(Node):
@@ -104,12 +106,9 @@ def test_a_good_timer_gives_the_same_for_every_cut():
 @pytest.mark.parametrize("frame", [signal(), events(), epochs()], ids=["signal", "events", "epochs"])
 def test_cutting_loses_nothing(frame):
     times = [-1, T0, T0 + 1, *range(T0 + STEP_NS, T0 + 4 * SECOND, STEP_NS)]
-    parts = [until(frame, a, b) for a, b in zip(times, times[1:], strict=False)]
+    parts = [until(frame, a, b) for a, b in pairwise(times)]
     whole = [t for part in parts if part is not None for t in part.times.tolist()]
     assert whole == frame.times.tolist()
-
-
-STEP_NS = SECOND // 7
 
 
 def test_empty_frames_are_given_only_when_asked_for():

@@ -22,7 +22,11 @@ def spawn():
 
     def start(*command, **environment):
         process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         return process
@@ -78,14 +82,25 @@ def test_a_stream_that_dies_and_comes_back(tmp_path, spawn):
 def test_a_full_disk_is_a_clear_error_and_the_file_is_readable(tmp_path, spawn):
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("this machine lets nobody mount")
     try:
-        command = [PYTHON, "-m", "volition", "record", str(LIVE / "two.yaml"), "--out", str(small / "a.xdf"), "--json"]
+        command = [
+            PYTHON,
+            "-m",
+            "volition",
+            "record",
+            str(LIVE / "two.yaml"),
+            "--out",
+            str(small / "a.xdf"),
+            "--json",
+        ]
         fast = ["--set", "counter.rate=4000"]
         process = spawn(*command, *fast, "--seconds", "8", OUT=str(tmp_path / "out.jsonl"))
-        answer, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "No space left" in errors and "Traceback" not in errors
         session = Session.open(small / "a.xdf")

@@ -13,9 +13,12 @@ from volition.core.places import find
 
 
 def replay(
-    session: Annotated[str, typer.Argument(metavar="SESSION", help="An XDF file, or the name of a shipped one.")],
+    session: Annotated[
+        str, typer.Argument(metavar="SESSION", help="An XDF file, or the name of a shipped one.")
+    ],
     graph: Annotated[
-        str | None, typer.Option("--graph", "-g", help="The app; without it, the one the session was made with.")
+        str | None,
+        typer.Option("--graph", "-g", help="The app; without it, the one the session was made with."),
     ] = None,
     chunk: Annotated[int, typer.Option(help="Samples of the fastest stream per step.", min=1)] = 26,
     seed: Seed = 0,
@@ -47,7 +50,13 @@ def replay(
         app = checked(find("graphs", graph) if graph else _own_graph(path))
         with show.bar("replay") as progress:
             result = run(
-                app, opened, chunk=chunk, override=overrides(settings), seed=seed, names=mapping, progress=progress
+                app,
+                opened,
+                chunk=chunk,
+                override=overrides(settings),
+                seed=seed,
+                names=mapping,
+                progress=progress,
             )
         answer = {
             "session": str(path),

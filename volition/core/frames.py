@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -228,7 +228,7 @@ class EpochFrame:
 
     __slots__ = ("channels", "data", "rate", "ready", "segment", "start", "times", "unit", "values")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an epoch is
         self,
         times: np.ndarray,
         values: np.ndarray,
@@ -280,7 +280,7 @@ class EpochFrame:
         return table, {"rate": self.rate, "epochs": [dict(d) for d in self.data]}
 
 
-Frame = Union[SignalFrame, EventFrame, EpochFrame]
+Frame = SignalFrame | EventFrame | EpochFrame
 
 
 def from_pandas(table: pd.DataFrame, meta: Mapping[str, Any] | None = None) -> SignalFrame | EventFrame:

@@ -65,7 +65,7 @@ class Node(TimefluxNode):
                     specs[value.name] = value
         cls.port_specs = specs
         if "update" in vars(cls):
-            cls.update = _prepared(vars(cls)["update"])  # type: ignore[method-assign]
+            cls.update = _prepared(vars(cls)["update"])  # type: ignore[method-assign, assignment]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         node = super().__new__(cls)
@@ -74,7 +74,7 @@ class Node(TimefluxNode):
         node._identities = {}
         node._started = False
         node._inside = False
-        node._reports = []
+        node._reports = deque()
         node._jobs = None
         return node
 
@@ -82,20 +82,25 @@ class Node(TimefluxNode):
     """The seeded generator: the only chance a node may use."""
 
     ports: dict[str, Any]
+    _started: bool
     _identities: dict[str, tuple[Any, ...]]
-    _reports: list[tuple[int, str, dict[str, Any]]]
+    _reports: deque[tuple[int, str, dict[str, Any]]]
     _jobs: Any
 
     def __getattr__(self, name: str) -> Any:
         # Timeflux makes any port that is asked for; here only those that a "*" declaration covers.
-        if name == "i" or name == "o" or name[:2] in ("i_", "o_"):
+        if name in {"i", "o"} or name[:2] in ("i_", "o_"):
             if name in self.ports:
                 return self.ports[name]
             if any(spec.many and spec.matches(name) for spec in self.port_specs.values()):
                 port = self.ports[name] = Port()
                 return port
             near = difflib.get_close_matches(name, self.port_specs, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(map(repr, self.port_specs))}"
+            hint = (
+                f"; did you mean {near[0]!r}?"
+                if near
+                else f"; it has {', '.join(map(repr, self.port_specs))}"
+            )
             raise NodeError(f"{self.id or type(self).__name__}: there is no port {name!r}{hint}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -154,7 +159,9 @@ class Node(TimefluxNode):
 
     def take_reports(self) -> list[tuple[int, str, dict[str, Any]]]:
         """The reports since the last call."""
-        reports, self._reports = self._reports, []
+        reports = []
+        while self._reports:  # a source's own thread may be adding
+            reports.append(self._reports.popleft())
         return reports
 
     def submit(self, function: Callable[..., Any], *args: Any) -> None:
@@ -319,6 +326,6 @@ def drive(node: Node, now: int | None = None, **inputs: Frame) -> dict[str, Any]
     with contextlib.suppress(AttributeError):
         del node.wake
     node.update()
-    return {name: port.frame for name, port in node.ports.items() if name[0] == "o" and port.frame is not None}
-
-
+    return {
+        name: port.frame for name, port in node.ports.items() if name[0] == "o" and port.frame is not None
+    }

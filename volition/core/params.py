@@ -18,7 +18,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from volition.core.errors import LoadError
 
-__all__ = ["Ge", "Gt", "Interval", "Le", "Lt", "Problem", "Unit", "build", "problems", "schema_of", "signature_of"]
+__all__ = [
+    "Ge",
+    "Gt",
+    "Interval",
+    "Le",
+    "Lt",
+    "Problem",
+    "Unit",
+    "build",
+    "problems",
+    "schema_of",
+    "signature_of",
+]
 
 
 @dataclass(frozen=True)

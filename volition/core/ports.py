@@ -187,6 +187,8 @@ class PortSpec:
     kind: ClassVar[str]
     frame_type: ClassVar[type]
     direction: ClassVar[str]
+    spec: Any = None
+    """What is needed (in) or given (out); None for every kind."""
 
     def __init__(self, name: str = "", optional: bool = False):
         self.name = name
@@ -308,4 +310,3 @@ class AnyIn(PortSpec):
     kind = "any"
     frame_type = object
     direction = "i"
-    spec = None

@@ -128,9 +128,7 @@ def as_yaml(graphs: Iterable[GraphDef], edges: Iterable[EdgeDef]) -> str:
         ]
         entry: dict[str, Any] = {"id": graph.id} | ({} if graph.rate is None else {"rate": graph.rate})
         entry["nodes"] = nodes
-        document["graphs"].append(
-            entry | ({"edges": [written(e) for e in graph.edges]} if graph.edges else {})
-        )
+        document["graphs"].append(entry | ({"edges": [written(e) for e in graph.edges]} if graph.edges else {}))
     if cross := [written(edge) for edge in edges]:
         document["edges"] = cross
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)

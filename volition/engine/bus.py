@@ -1,9 +1,10 @@
 """Edges between graphs: one ZeroMQ pipe per edge, inside this machine.
 
-A PUSH socket queues from the moment it is made, and a PULL socket reads when it is there, so the first message counts
-whichever side starts first, and messages wait while the other side restarts; only what was on its way to a reader
-that dies is lost with it. What happens when the reader is too slow is the edge's policy: ``block`` holds the writer, ``drop_oldest`` keeps the newest ``capacity`` messages, ``latest``
-only the last. Every drop is counted and reported as ``dropped``.
+A PUSH socket queues from the moment it is made, and a PULL socket reads when it is there, so the first
+message counts whichever side starts first, and messages wait while the other side restarts; only what was on
+its way to a reader that dies is lost with it. What happens when the reader is too slow is the edge's policy:
+``block`` holds the writer, ``drop_oldest`` keeps the newest ``capacity`` messages, ``latest`` only the last.
+Every drop is counted and reported as ``dropped``.
 
 The pipes are sockets in a private folder (``ipc``), or on the loopback interface where the platform has none. Only
 ``Publish`` and ``Subscribe`` nodes can reach other machines, and only with keys.
@@ -11,8 +12,8 @@ The pipes are sockets in a private folder (``ipc``), or on the loopback interfac
 
 from __future__ import annotations
 
+import os
 import socket
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class Pipe:
 
 def endpoint(folder: Path, number: int) -> str:
     """An address of its own for one pipe."""
-    if sys.platform != "win32":
+    if os.name != "nt":
         return f"ipc://{folder / f'{number}.sock'}"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -111,7 +112,9 @@ class Sender:
 class Receiver:
     """The reading ends of all pipes of one graph, in one thread."""
 
-    def __init__(self, context: zmq.Context[Any], notify: Callable[[], None], on_error: Callable[[str], None]):
+    def __init__(
+        self, context: zmq.Context[Any], notify: Callable[[], None], on_error: Callable[[str], None]
+    ):
         self._context = context
         self._notify = notify
         self._on_error = on_error

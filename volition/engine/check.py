@@ -104,11 +104,7 @@ class _Check:
         taken = self._port(target, edge.target_port, edge.target_position, "i", edge.many) if target else None
         if target is not None and taken is False:
             self._misdirected.add(edge.target_key)
-        if (
-            isinstance(given, PortSpec)
-            and isinstance(taken, PortSpec)
-            and taken.kind not in ("any", given.kind)
-        ):
+        if isinstance(given, PortSpec) and isinstance(taken, PortSpec) and taken.kind not in ("any", given.kind):
             message = (
                 f"{_written(edge.source_node, edge.source_port)} gives {_KINDS[given.kind]}, and "
                 f"{_written(edge.target_node, edge.target_port)} takes {_KINDS[taken.kind]}"
@@ -119,9 +115,7 @@ class _Check:
     def _of_kind(self, node: Known | None, direction: str, kind: str) -> str | None:
         ports = node.ports or {} if node else {}
         names = [n for n, spec in ports.items() if spec.direction == direction and spec.kind == kind]
-        return (
-            f"did you mean {_written(node.definition.id, names[0])!r}?" if node and len(names) == 1 else None
-        )
+        return f"did you mean {_written(node.definition.id, names[0])!r}?" if node and len(names) == 1 else None
 
     def _end(self, graph_id: str, node_id: str, position: Position) -> Known | None:
         """The node at one end of an edge, or None and a problem."""
@@ -152,11 +146,7 @@ class _Check:
             fitting = [p for p in ports.values() if p.matches(name)]
         if fitting:
             return min(fitting, key=lambda spec: spec.many)
-        own = {
-            _written(node.definition.id, spec.name): spec
-            for spec in ports.values()
-            if spec.direction == direction
-        }
+        own = {_written(node.definition.id, spec.name): spec for spec in ports.values() if spec.direction == direction}
         what = "output" if direction == "o" else "input"
         written = _written(node.definition.id, name)
         hint = self._near_port(node.definition.id, name, own)
@@ -250,9 +240,7 @@ def _circles(following: dict[str, list[EdgeDef]]) -> Iterator[list[EdgeDef]]:
                 trail.append(edge)
                 stack.append(iter(following[edge.target_node]))
             elif state[edge.target_node] == 1:
-                begin = next(
-                    (n for n, step in enumerate(trail) if step.source_node == edge.target_node), len(trail)
-                )
+                begin = next((n for n, step in enumerate(trail) if step.source_node == edge.target_node), len(trail))
                 circle = [*trail[begin:], edge]
                 if not told & {step.source_node for step in circle}:
                     told |= {step.source_node for step in circle}
@@ -274,9 +262,7 @@ def _wrong_parameters(cls: type, node: NodeDef) -> Iterator[Problem]:
         hint = as_number(value)
         if name not in names:
             free = [other for other in names if other not in node.params]
-            hint = did_you_mean(name, free) or (
-                f"it has {', '.join(names)}" if names else "it has no parameters"
-            )
+            hint = did_you_mean(name, free) or (f"it has {', '.join(names)}" if names else "it has no parameters")
         elif name in node.params:
             told.add(position)
         yield Problem.at(position, f"{node.id}: {problem.message}", hint)
@@ -290,9 +276,7 @@ def _wrong_names(cls: type, node: NodeDef) -> Iterator[Problem]:
     free = [name for name in names if name not in node.params]
     for name in node.params:
         if name not in names and inspect.Parameter.VAR_KEYWORD not in kinds:
-            hint = did_you_mean(name, free) or (
-                f"it has {', '.join(names)}" if names else "it has no parameters"
-            )
+            hint = did_you_mean(name, free) or (f"it has {', '.join(names)}" if names else "it has no parameters")
             yield Problem.at(node.at("params", name), f"{node.id}: there is no parameter {name!r}", hint)
     for parameter in known:
         if parameter.default is parameter.empty and parameter.name not in node.params:

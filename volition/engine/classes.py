@@ -77,15 +77,11 @@ class ClassFinder:
         nodes = [name for name, value in vars(found).items() if _is_node(value)]
         if cls is None:
             own = [name for name in nodes if vars(found)[name].__module__ == module]
-            hint = did_you_mean(class_name, own or nodes) or (
-                f"it has {', '.join(own[:12])}" if own else None
-            )
+            hint = did_you_mean(class_name, own or nodes) or (f"it has {', '.join(own[:12])}" if own else None)
             raise ClassError("class", f"the module {module} has no class {class_name!r}", hint)
         if not _is_node(cls):
             hint = did_you_mean(class_name, nodes)
-            raise ClassError(
-                "class", f"{class_name} in {module} is not a node: it does not derive from Node", hint
-            )
+            raise ClassError("class", f"{class_name} in {module} is not a node: it does not derive from Node", hint)
         if inspect.isabstract(cls):
             raise ClassError("class", f"{class_name} in {module} is not a whole node: it has no update()")
         result: type[TimefluxNode] = cls
@@ -106,9 +102,7 @@ class ClassFinder:
             raise ClassError("module", message, _install(error.name or "")) from None
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            raise ClassError(
-                "module", f"the module {name} cannot be imported: {reason}", _REPLACED.get(name)
-            ) from None
+            raise ClassError("module", f"the module {name} cannot be imported: {reason}", _REPLACED.get(name)) from None
 
     def _missing(self, name: str, class_name: str) -> ClassError:
         top = name.partition(".")[0]

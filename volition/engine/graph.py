@@ -62,7 +62,11 @@ class Mailbox:
 def _joinable(before: Frame, after: Frame) -> bool:
     if isinstance(before, EventFrame):
         return isinstance(after, EventFrame)
-    return isinstance(before, SignalFrame) and isinstance(after, SignalFrame) and before.identity == after.identity
+    return (
+        isinstance(before, SignalFrame)
+        and isinstance(after, SignalFrame)
+        and before.identity == after.identity
+    )
 
 
 def join(parts: Sequence[Any]) -> Any:
@@ -125,7 +129,10 @@ class Step:
                 if mailbox.age is not None and clock is not None and len(frame):
                     mailbox.age.add(clock.now() - int(frame.times[-1]))
                 port = getattr(self.node, mailbox.port)
-                _put(port, join([port.frame, frame]) if isinstance(port, Port) and port.frame is not None else frame)
+                _put(
+                    port,
+                    join([port.frame, frame]) if isinstance(port, Port) and port.frame is not None else frame,
+                )
                 arrived = True
             counts.append(count)
         return arrived, counts
@@ -183,7 +190,9 @@ def instantiate(definition: NodeDef, override: Mapping[str, Any] | None = None) 
     try:
         cls = getattr(importlib.import_module(definition.module), definition.class_name)
     except ModuleNotFoundError as error:
-        raise LoadError(f"{definition.id}: no module named {error.name!r}; volition check says more") from None
+        raise LoadError(
+            f"{definition.id}: no module named {error.name!r}; volition check says more"
+        ) from None
     except AttributeError:
         raise LoadError(
             f"{definition.id}: no class {definition.class_name!r} in {definition.module}; volition check says more"
@@ -212,7 +221,11 @@ class Graph:
     """
 
     def __init__(
-        self, definition: GraphDef, nodes: Mapping[str, TimefluxNode], seed: int = 0, clock: Clock | None = None
+        self,
+        definition: GraphDef,
+        nodes: Mapping[str, TimefluxNode],
+        seed: int = 0,
+        clock: Clock | None = None,
     ):
         self.id = definition.id
         self.rate = definition.rate
@@ -236,12 +249,16 @@ class Graph:
         for edge in edges:
             step = self._by_id[edge.target_node]
             source, target = self.nodes[edge.source_node], self.nodes[edge.target_node]
-            simple = isinstance(source, Node) and isinstance(target, Node) and not edge.source_port.endswith("*")
+            simple = (
+                isinstance(source, Node) and isinstance(target, Node) and not edge.source_port.endswith("*")
+            )
             if simple:
                 age = None
                 if self._clock is not None:
                     age = self.ages[_edge_name(edge)] = Age()
-                step.direct.append((getattr(source, edge.source_port), getattr(target, edge.target_port), age))
+                step.direct.append(
+                    (getattr(source, edge.source_port), getattr(target, edge.target_port), age)
+                )
             else:
                 step.general.append((source, edge.source_port, edge.target_port))
 
@@ -284,39 +301,39 @@ class Graph:
         return entry
 
     def _tick_ours(self, step: Step, now: int, entry: list[Any]) -> None:
-        node: Any = step.node
+        node = step.node
         if step.dirty:
             for port in node.ports.values():
                 port.clear()
             step.dirty = False
-        live, counts = step.receive(self._clock)
+        arrived, counts = step.receive(self._clock)
         if counts:
             _journal_mail(entry, step, counts)
+        if self._due(step, now, entry) or arrived:
+            step.fresh, step.dirty = False, True
+            node.wake = None
+            node.now = now
+            self.current = step.id
+            node.update()
+            if step.source:
+                for name, port in node.ports.items():
+                    if port._frame is not None:
+                        entry.append([step.id, name, len(port._frame)])
+        if node._reports:  # of the update, or of a source's own thread
+            self.reports.extend((step.id, report) for report in node.take_reports())
+
+    def _due(self, step: Step, now: int, entry: list[Any]) -> bool:
+        """Whether a node has something to do though no frame came along an edge."""
+        node = step.node
+        due: bool = step.fresh or (step.source and bool(node.inbox))
+        if node.wake is not None and node.wake <= now:
+            due = True
         if node._jobs is not None:
             ready = node._jobs.collect(now)
             if ready:
-                live = True
                 entry.append([step.id, "results", ready])
-        if step.source and node.inbox:
-            live = True
-        wake = node.wake
-        if wake is not None and wake <= now:
-            live = True
-        if not (live or step.fresh):
-            if node._reports:  # made by the source's own thread
-                self.reports.extend((step.id, report) for report in node.take_reports())
-            return
-        step.fresh, step.dirty = False, True
-        node.wake = None
-        node.now = now
-        self.current = step.id
-        node.update()
-        if step.source:
-            for name, port in node.ports.items():
-                if port._frame is not None:
-                    entry.append([step.id, name, len(port._frame)])
-        if node._reports:
-            self.reports.extend((step.id, report) for report in node.take_reports())
+                due = True
+        return due
 
     def take_reports(self) -> EventFrame | None:
         """What nodes reported since the last call, as one frame in order of time."""
@@ -406,11 +423,16 @@ def topological_order(definition: GraphDef) -> list[str]:
         When the graph has a cycle.
     """
     order: list[str] = []
-    waiting = {node.id: {e.source_node for e in definition.edges if e.target_node == node.id} for node in definition.nodes}
+    waiting = {
+        node.id: {e.source_node for e in definition.edges if e.target_node == node.id}
+        for node in definition.nodes
+    }
     while waiting:
         ready = [i for i, before in waiting.items() if not before - set(order)]
         if not ready:
-            raise LoadError(f"graph {definition.id}: a cycle through {', '.join(waiting)}; break it across two graphs")
+            raise LoadError(
+                f"graph {definition.id}: a cycle through {', '.join(waiting)}; break it across two graphs"
+            )
         order.append(ready[0])
         del waiting[ready[0]]
     return order

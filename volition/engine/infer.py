@@ -160,9 +160,7 @@ def _misfit(wanted: Any, source: Spec, name: str) -> tuple[str, str | None] | No
             hint = f"convert it to {wanted.unit} before"
             return f"takes {wanted.unit}, but {name} gives {_listed(others)}", hint
     channels = source.channels
-    missing = [
-        c for c in getattr(wanted, "channels", None) or () if channels is not None and c not in channels
-    ]
+    missing = [c for c in getattr(wanted, "channels", None) or () if channels is not None and c not in channels]
     if missing and channels is not None:
         message = f"lacks {_channels(missing)}; {name} has {_listed(channels)}"
         return message, did_you_mean(missing[0], channels)
@@ -191,9 +189,7 @@ def _blame(definition: NodeDef, text: str, inputs: Mapping[str, Spec]) -> tuple[
             if value not in known:
                 return definition.at("params", *path), hint
     named = [
-        (match.start(), name)
-        for name in definition.params
-        if (match := re.search(rf"\b{re.escape(name)}\b", text))
+        (match.start(), name) for name in definition.params if (match := re.search(rf"\b{re.escape(name)}\b", text))
     ]
     return (definition.at("params", min(named)[1]) if named else definition.position), None
 

@@ -40,9 +40,7 @@ MAX_NODES = 1000
 _ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 _CLASS = re.compile(r"[A-Za-z_]\w*\Z")
-_END = re.compile(
-    r"(?:(?P<graph>[A-Za-z0-9_-]+)\.)?(?P<node>[A-Za-z0-9_-]+)(?::(?P<port>[A-Za-z0-9_-]*\*?))?\Z"
-)
+_END = re.compile(r"(?:(?P<graph>[A-Za-z0-9_-]+)\.)?(?P<node>[A-Za-z0-9_-]+)(?::(?P<port>[A-Za-z0-9_-]*\*?))?\Z")
 
 
 def environment() -> dict[str, str]:
@@ -116,9 +114,11 @@ class _Loader:
         """Read one file, once, and what it imports."""
         at = position or Position(name, 1, 1)
         try:
+            if len(name) > 1000:
+                raise ValueError("it is too long")
             path = Path(name).resolve()
         except (OSError, ValueError, RuntimeError) as error:
-            self.problem(at, f"{name!r} cannot be the name of a file: {error}")
+            self.problem(at, f"{describe(name)} cannot be the name of a file: {error}")
             return
         if path in self._files:
             return
@@ -230,9 +230,7 @@ class _Loader:
             return None
         rate = item.value
         if isinstance(rate, bool) or not isinstance(rate, (int, float)):
-            self.problem(
-                item.position, f"rate is a number of ticks a second, not {describe(rate)}", as_number(rate)
-            )
+            self.problem(item.position, f"rate is a number of ticks a second, not {describe(rate)}", as_number(rate))
         elif not 0 <= rate <= 1e6:
             self.problem(item.position, f"rate is a number of ticks a second from 0 to a million, not {rate}")
         else:
@@ -241,9 +239,7 @@ class _Loader:
 
     def _node(self, tree: Tree) -> NodeDef | None:
         if not isinstance(tree.value, dict):
-            self.problem(
-                tree.position, f"a node is a mapping with id, module and class, not {describe(tree.value)}"
-            )
+            self.problem(tree.position, f"a node is a mapping with id, module and class, not {describe(tree.value)}")
             return None
         self._keys(tree, ("id", "module", "class", "params"), "a node", needed=("id", "module", "class"))
         values = tree.value
@@ -258,22 +254,14 @@ class _Loader:
                 self.problem(params.keys[key], f"a parameter's name is a word, not {describe(key)}")
                 del given[key]
         elif params is not None and params.value is not None:
-            self.problem(
-                params.position, f"params is a mapping of names to values, not {describe(params.value)}"
-            )
+            self.problem(params.position, f"params is a mapping of names to values, not {describe(params.value)}")
         positions = dict(tree.positions())
         positions.update({(key,): item.position for key, item in values.items()})
-        return (
-            None
-            if name is None
-            else NodeDef(name, module or "", class_name or "", given, tree.position, positions)
-        )
+        return None if name is None else NodeDef(name, module or "", class_name or "", given, tree.position, positions)
 
     def _edge(self, tree: Tree, graph: GraphDef | None) -> None:
         if not isinstance(tree.value, dict):
-            self.problem(
-                tree.position, f"an edge is a mapping with source and target, not {describe(tree.value)}"
-            )
+            self.problem(tree.position, f"an edge is a mapping with source and target, not {describe(tree.value)}")
             return
         self._keys(tree, ("source", "target", "policy", "capacity"), "an edge", needed=("source", "target"))
         source = self._end(tree.value.get("source"), graph, "o")
@@ -295,21 +283,15 @@ class _Loader:
         policy, capacity = tree.value.get("policy"), tree.value.get("capacity")
         for key in ("policy", "capacity"):
             if source and target and source[0] == target[0] and key in tree.value:
-                self.problem(
-                    tree.keys[key], f"only an edge across graphs has a {key}; inside one nothing waits"
-                )
+                self.problem(tree.keys[key], f"only an edge across graphs has a {key}; inside one nothing waits")
         if policy is not None and not isinstance(policy.value, Unset) and policy.value not in POLICIES:
             hint = did_you_mean(policy.value, POLICIES)
-            self.problem(
-                policy.position, f"policy is one of {', '.join(POLICIES)}, not {describe(policy.value)}", hint
-            )
+            self.problem(policy.position, f"policy is one of {', '.join(POLICIES)}, not {describe(policy.value)}", hint)
             policy = None
         if capacity is not None and not isinstance(capacity.value, Unset):
             value = capacity.value
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:
-                self.problem(
-                    capacity.position, f"capacity is a number of frames from 1, not {describe(value)}"
-                )
+                self.problem(capacity.position, f"capacity is a number of frames from 1, not {describe(value)}")
                 capacity = None
         return (
             policy.value if policy is not None and isinstance(policy.value, str) else POLICIES[0],
@@ -327,18 +309,14 @@ class _Loader:
             return None
         port = match["port"]
         if kind == "i" and port and port.endswith("*"):
-            self.problem(
-                item.position, f"only a source may end in '*', and {text!r} is a target", "leave out the '*'"
-            )
+            self.problem(item.position, f"only a source may end in '*', and {text!r} is a target", "leave out the '*'")
             return None
         if match["graph"] is None and graph is None:
             hint = None
             if len(self.problems) < MAX_PROBLEMS:
                 homes = (g.id for g in self.graphs if any(node.id == match["node"] for node in g.nodes))
                 hint = next((f"did you mean {f'{home}.{text}'!r}?" for home in homes), None)
-            self.problem(
-                item.position, f"an edge outside the graphs says 'graph.node:port', not {text!r}", hint
-            )
+            self.problem(item.position, f"an edge outside the graphs says 'graph.node:port', not {text!r}", hint)
             return None
         home = match["graph"] or (graph.id if graph else "")
         return home, match["node"], f"{kind}_{port}" if port else kind
@@ -359,7 +337,7 @@ class _Loader:
             hint = "put it in quotes" if isinstance(item.value, (int, float)) else None
             self.problem(item.position, f"{what} is text, not {describe(item.value)}", hint)
             return None
-        if not form.match(item.value):
+        if len(item.value) > 200 or not form.match(item.value):
             self.problem(item.position, f"{what} is made of {of}, not {describe(item.value)}")
             return None
         return item.value
@@ -380,9 +358,7 @@ class _Loader:
             hint = None
             if len(self.problems) < MAX_PROBLEMS:
                 hint = did_you_mean(key, missing) or did_you_mean(key, known)
-            self.problem(
-                tree.keys[key], f"{what} has no key {str(key)[:60]!r}", hint or f"it has {', '.join(known)}"
-            )
+            self.problem(tree.keys[key], f"{what} has no key {str(key)[:60]!r}", hint or f"it has {', '.join(known)}")
             missing = [name for name in missing if hint != f"did you mean {name!r}?"]
         for key in missing:
             self.problem(tree.position, f"{what} needs the key {key!r}")

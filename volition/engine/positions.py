@@ -6,7 +6,6 @@ that a variable that is not set is a problem.
 
 from __future__ import annotations
 
-import ast
 import difflib
 import math
 import re
@@ -17,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}|\{%.*?%\}|\{#.*?#\}|\{\{|\{%|\{#", re.DOTALL)
-_COMMENT = re.compile(r"(?:^|[^'\"]*?\s)#")
+_COMMENT = re.compile(r"(?:[^'\"\n]*?\s)?#(?!\})")
 _LITERAL = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d+(?:\.\d+)?|[Tt]rue|[Ff]alse)"""
 MAX_PROBLEMS = 200
 """Most problems that are shown; further ones get no hints, which take time to find."""
@@ -53,9 +52,7 @@ class Problem:
     hint: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}" + (
-            f" ({self.hint})" if self.hint else ""
-        )
+        return f"{self.file}:{self.line}:{self.column}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
     @classmethod
     def at(cls, position: Position, message: str, hint: str | None = None) -> Problem:
@@ -71,9 +68,8 @@ class Text:
         self.source = text
         self.rendered = text
         self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._pieces: list[tuple[int, int, bool]] = [
-            (0, 0, False)
-        ]  # rendered start, source start, substituted
+        # Where a piece begins in the rendered text, where in the source, and whether it was substituted:
+        self._pieces: list[tuple[int, int, bool]] = [(0, 0, False)]
         self._starts = [0]
 
     def at_source(self, index: int) -> Position:
@@ -92,8 +88,14 @@ class Text:
         parts: list[str] = []
         length = last = 0
         self._pieces = []
+        line, comment = -1, None
         for match in _TEMPLATE.finditer(self.source):
-            if _COMMENT.match(self.source[self._line_start(match.start()) : match.start()]):
+            if len(problems) > MAX_PROBLEMS:
+                break
+            if line != self._line_start(match.start()):
+                line = self._line_start(match.start())
+                comment = _COMMENT.match(self.source, line)
+            if comment and comment.end() <= match.start():
                 continue
             try:
                 text = _fill(match, environment)
@@ -133,20 +135,19 @@ def _fill(match: re.Match[str], environment: Mapping[str, str]) -> str:
             value=False,
         )
     if match.group(1) is None:
-        raise _TemplateError(
-            f"{text!r} is not closed", f"write {'{{ NAME }}' if text == '{{' else '{# ... #}'}"
-        )
+        raise _TemplateError(f"{text!r} is not closed", f"write {'{{ NAME }}' if text == '{{' else '{# ... #}'}")
     return _evaluate(match.group(1), environment)
 
 
 def _evaluate(expression: str, environment: Mapping[str, str]) -> str:
     """A variable or a literal, followed by any of the filters default, int, float, lower, upper and trim."""
+    short = " ".join(expression.split())[:60]
     refusal = _TemplateError(
-        f"{{{{{expression}}}}} is more than a variable, and code in templates is not run",
+        f"{{{{ {short} }}}} is more than a variable, and code in templates is not run",
         'write {{ NAME }} or {{ NAME | default("x") }}; int, float, lower, upper, trim may follow',
     )
     head = _HEAD.match(expression)
-    if head is None:
+    if head is None or len(expression) > 500:
         raise refusal
     name = head["name"]
     value = environment.get(name) if name else _literal(head["literal"])
@@ -164,14 +165,14 @@ def _evaluate(expression: str, environment: Mapping[str, str]) -> str:
             value = _filtered(step["verb"], value, refusal)
     if value is None:
         near = did_you_mean(name, environment)
-        raise _TemplateError(
-            f"the environment variable {name} is not set", near or f"set {name} in the environment"
-        )
+        raise _TemplateError(f"the environment variable {name} is not set", near or f"set {name} in the environment")
     return value
 
 
 def _literal(text: str) -> str:
-    return str(ast.literal_eval(text)) if text[0] in "\"'" else text
+    if text[0] not in "\"'":
+        return text
+    return re.sub(r"\\(.)", lambda escape: {"n": "\n", "t": "\t"}.get(escape[1], escape[1]), text[1:-1])
 
 
 def _filtered(verb: str, value: str, refusal: _TemplateError) -> str:

@@ -60,7 +60,17 @@ def with_recorder(app: App, out: Path) -> App:
     def edge(graph: str, node: str, port: str, name: str) -> None:
         edges.append(
             EdgeDef(
-                graph, node, port, RECORDER, RECORDER, f"i_{name}", "drop_oldest", CAPACITY, position, position, position
+                graph,
+                node,
+                port,
+                RECORDER,
+                RECORDER,
+                f"i_{name}",
+                "drop_oldest",
+                CAPACITY,
+                position,
+                position,
+                position,
             )
         )
 

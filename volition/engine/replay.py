@@ -54,7 +54,9 @@ class Result:
         """Recorded seconds per second of computing."""
         return self.seconds / self.wall_seconds if self.wall_seconds else float("inf")
 
-    def events(self, node: str, port: str = "o", label: str | None = None) -> list[tuple[int, str, Mapping[str, Any]]]:
+    def events(
+        self, node: str, port: str = "o", label: str | None = None
+    ) -> list[tuple[int, str, Mapping[str, Any]]]:
         """The events of a tapped port."""
         return [e for frame in self.taps[node, port] for e in frame if label is None or e[1] == label]
 
@@ -123,7 +125,9 @@ class Feed:
             self._at = 0
 
 
-def streams_for(app: App, streams: Streams, names: Mapping[str, str] | None = None) -> dict[tuple[str, str], Any]:
+def streams_for(
+    app: App, streams: Streams, names: Mapping[str, str] | None = None
+) -> dict[tuple[str, str], Any]:
     """Which recorded stream stands in for which output of which source.
 
     Parameters
@@ -324,7 +328,7 @@ def _records(definition: Any) -> bool:
     return definition.module == "volition.nodes.outputs.record"
 
 
-def replay(
+def replay(  # noqa: PLR0913 - one call for notebooks; all but two have defaults
     app: App | str | Path,
     session: Any,
     *,

@@ -84,17 +84,13 @@ def read(
     start = Position(file, 1, 1)
     if len(raw) > MAX_BYTES:
         found = f"{(size or len(raw)) / 1e6:.1f} MB"
-        return None, [
-            Problem.at(start, f"the file is too big for an app: {found}, at most {MAX_BYTES / 1e6:g} MB")
-        ]
+        return None, [Problem.at(start, f"the file is too big for an app: {found}, at most {MAX_BYTES / 1e6:g} MB")]
     try:
         text = Text(file, raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         head = raw[: error.start].decode("utf-8", "replace")
         position = Position(file, head.count("\n") + 1, len(head) - head.rfind("\n"))
-        return None, [
-            Problem.at(position, f"byte {raw[error.start]:#04x} is not UTF-8 text", "save the file as UTF-8")
-        ]
+        return None, [Problem.at(position, f"byte {raw[error.start]:#04x} is not UTF-8 text", "save the file as UTF-8")]
     problems = text.render(environment)
     if len(text.rendered) > 2 * MAX_BYTES:
         return None, [*problems, Problem.at(start, "the file is too big once its variables are filled in")]
@@ -167,9 +163,7 @@ class _Reader:
         index = min(index, len(self._text.rendered))
         tab = re.search(r"^ *\t", self._text.rendered[: self._line_end(index)], re.MULTILINE)
         if tab:
-            return self._stop(
-                tab.end() - 1, "a tab: YAML is indented with spaces only", "replace tabs by spaces"
-            )
+            return self._stop(tab.end() - 1, "a tab: YAML is indented with spaces only", "replace tabs by spaces")
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
         context = getattr(error, "context", None)
         return self._stop(index, f"this is not YAML: {context + ', ' if context else ''}{reason}")
@@ -269,9 +263,7 @@ class _Reader:
             if tag in (None, "!"):
                 tag = self._resolver.resolve(yaml.ScalarNode, text, event.implicit)  # type: ignore[no-untyped-call]
             value = self._construct(tag, text, event.start_mark.index)
-        return (
-            Unset() if isinstance(value, str) and UNSET in value and UNSET not in self._text.source else value
-        )
+        return Unset() if isinstance(value, str) and UNSET in value and UNSET not in self._text.source else value
 
     def _construct(self, tag: str, text: str, index: int) -> Any:
         if tag not in _TAGS:

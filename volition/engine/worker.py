@@ -146,7 +146,7 @@ class Worker:
         threading.Thread(target=self._listen, name="control", daemon=True).start()
         nodes = {d.id: instantiate(d, task.override.get(d.id)) for d in task.graph.nodes}
         self.graph = graph = Graph(task.graph, nodes, task.seed, self.clock if task.stats else None)
-        self._receiver = Receiver(self._context, self.wake.set, lambda text: self._warn(text))
+        self._receiver = Receiver(self._context, self.wake.set, self._warn)
         for pipe in task.inputs:
             self._receiver.add(pipe, graph.mailbox(pipe.target_node, pipe.target_port, pipe.name))
         self._senders = [Sender(self._context, p, self.clock, lambda: self.stopping) for p in task.outputs]
@@ -275,7 +275,9 @@ class Worker:
 
     def _start_threads(self, sources: list[Source]) -> None:
         for source in sources:
-            thread = threading.Thread(target=self._feed, args=(source,), name=f"source-{source.id}", daemon=True)
+            thread = threading.Thread(
+                target=self._feed, args=(source,), name=f"source-{source.id}", daemon=True
+            )
             thread.start()
             self._threads.append(thread)
 
@@ -322,7 +324,10 @@ class Worker:
         for sender in self._senders:
             if sender.dropped:
                 event = Dropped(
-                    source=sender.pipe.name, what="message", count=sender.dropped, reason="the reader was too slow"
+                    source=sender.pipe.name,
+                    what="message",
+                    count=sender.dropped,
+                    reason="the reader was too slow",
                 )
                 sender.dropped = 0
                 self.graph.reports.append(("bus", event.at(self.clock.now())))
@@ -366,5 +371,3 @@ class Worker:
             "edges": {name: age.quantiles() for name, age in self.graph.ages.items()},
             "late_ticks": self._late,
         }
-
-

@@ -15,7 +15,7 @@ from volition.sessions.manifest import file_sha256
 
 
 def models_of(app: App) -> list[dict[str, Any]]:
-    """Name and SHA-256 of every model file that a node's parameter ``model`` names; those that are missing, too."""
+    """Name and SHA-256 of every model that a node's parameter ``model`` names; None for one that is missing."""
     found: list[dict[str, Any]] = []
     with beside(*app.folders):
         for node in (node for graph in app.graphs for node in graph.nodes):
@@ -28,9 +28,9 @@ def models_of(app: App) -> list[dict[str, Any]]:
 
 
 def _path(name: str) -> Path | None:
-    for look in (lambda: find("models", name), lambda: find_model(name)):
+    for kind in ("shipped", "language"):
         try:
-            return look()
+            return find("models", name) if kind == "shipped" else find_model(name)
         except LoadError:
             continue
     return None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from volition.core.clock import SECOND, nanoseconds
-from volition.core.events import Calibration, Flash
+from volition.core.events import Box, Calibration, Flash, Layout
 from volition.core.frames import EventFrame, SignalFrame
 from volition.core.node import drive
 from volition.nodes.simulate.eeg import SimulatedEeg
@@ -49,16 +49,20 @@ def erp_calibration(
     Returns
     -------
     dict
-        ``eeg``; ``flash`` with ``target``; ``cue``.
+        ``eeg``; ``flash`` with ``target``; ``layout``; ``cue``.
     """
     brain = brain or SimulatedEeg()
     brain.rng, order = np.random.default_rng(seed).spawn(2)
     time = START + nanoseconds(LEAD)
     cues: list[tuple[int, str, dict[str, Any]]] = []
     flashes: list[tuple[int, str, dict[str, Any]]] = []
+    layouts: list[tuple[int, str, dict[str, Any]]] = []
+    width = 1 / len(options)
+    boxes = [Box(id=o, x=k * width, y=0.4, width=width, height=0.2) for k, o in enumerate(options)]
     for menu in range(menus):
         target = options[menu % len(options)]
         cues.append(Calibration(step="attend", target=target, menu=menu).at(time))
+        layouts.append(Layout(boxes=boxes, unit="norm", menu=menu).at(time))
         time += nanoseconds(pause)
         for _ in range(rounds):
             for k in order.permutation(len(options)):
@@ -68,7 +72,12 @@ def erp_calibration(
     end = time + nanoseconds(TAIL)
     eeg = _driven(brain, EventFrame.of(*cues), EventFrame.of(*flashes), end)
     cued = [(t, label, {**data, "step": "cue"}) for t, label, data in cues]
-    return {"eeg": eeg, "flash": EventFrame.of(*flashes), "cue": EventFrame.of(*cued)}
+    return {
+        "eeg": eeg,
+        "flash": EventFrame.of(*flashes),
+        "layout": EventFrame.of(*layouts),
+        "cue": EventFrame.of(*cued),
+    }
 
 
 def _driven(brain: SimulatedEeg, cues: EventFrame, flashes: EventFrame, end: int) -> SignalFrame:

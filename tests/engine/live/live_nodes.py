@@ -8,7 +8,18 @@ from typing import Annotated
 
 import numpy as np
 
-from volition.core import EventFrame, EventsIn, EventsOut, Ge, Gt, Node, SignalFrame, SignalIn, SignalOut, Source
+from volition.core import (
+    EventFrame,
+    EventsIn,
+    EventsOut,
+    Ge,
+    Gt,
+    Node,
+    SignalFrame,
+    SignalIn,
+    SignalOut,
+    Source,
+)
 
 
 class Counter(Source):

@@ -14,7 +14,12 @@ def main(kind, name):
     configure(False, "sender")
     eeg = kind == "eeg"
     info = pylsl.StreamInfo(
-        name, "EEG" if eeg else "Markers", 2 if eeg else 1, 256 if eeg else 0, "float32" if eeg else "string", name
+        name,
+        "EEG" if eeg else "Markers",
+        2 if eeg else 1,
+        256 if eeg else 0,
+        "float32" if eeg else "string",
+        name,
     )
     outlet = pylsl.StreamOutlet(info)
     begin, n = pylsl.local_clock(), 0
