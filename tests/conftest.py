@@ -15,6 +15,8 @@ from hypothesis import settings
 settings.register_profile("volition", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("volition")
 
+collect_ignore = ["timeflux_app", "engine/apps"]  # what some tests run is no test
+
 GRACE = 3.0
 """Seconds that threads and processes get to end by themselves."""
 _LSL = """[multicast]
@@ -24,7 +26,7 @@ SessionID = volition-tests-{pid}
 [log]
 level = -3
 """
-_SPARED = ("pytest_timeout", "QueueFeederThread", "ThreadPoolExecutor-idle")
+_SPARED = ("pytest_timeout",)
 # Python's own helper of the "spawn" start method lives as long as the program does.
 _HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 

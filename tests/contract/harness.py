@@ -66,9 +66,7 @@ class Harness:
         node = build(cls, params, "node")
         node.id = "node"
         self.node: Node = node
-        definition = GraphDef(
-            "contract", None, [NodeDef("node", cls.__module__, cls.__name__, {}, HERE)], [], HERE
-        )
+        definition = GraphDef("contract", None, [NodeDef("node", cls.__module__, cls.__name__, {}, HERE)], [], HERE)
         self.graph = Graph(definition, {"node": node}, seed)
         self.clock = VirtualClock()
         node.clock = self.clock
@@ -162,9 +160,7 @@ def random_grid(streams: Mapping[str, list[Any]], seed: int) -> list[int]:
     return times
 
 
-def run_node(
-    cls: type, params: Mapping[str, Any], streams: Mapping[str, list[Any]], times: Iterable[int]
-) -> Run:
+def run_node(cls: type, params: Mapping[str, Any], streams: Mapping[str, list[Any]], times: Iterable[int]) -> Run:
     """What a fresh node gives."""
     harness = Harness(cls, params)
     try:
@@ -176,9 +172,7 @@ def run_node(
 def contents(frames: list[Any]) -> dict[str, Any]:
     """What the frames of one port hold, however they were cut."""
     if isinstance(frames[0], EventFrame):
-        return {
-            "events": [(t, label, json.dumps(data, sort_keys=True)) for f in frames for t, label, data in f]
-        }
+        return {"events": [(t, label, json.dumps(data, sort_keys=True)) for f in frames for t, label, data in f]}
     held: dict[str, Any] = {
         "times": [t for f in frames for t in f.times.tolist()],
         "values": np.concatenate([f.values for f in frames]),

@@ -20,9 +20,7 @@ _BOXES = [
     {"id": str(k + 1), "x": 300.0 * k, "y": 100.0, "width": 200.0, "height": 120.0, "text": " w" + str(k)}
     for k in range(3)
 ]
-_OPTIONS = [
-    {"id": str(k + 1), "text": " w" + str(k), "log_probability": -1.5 - k, "tokens": [5, k]} for k in range(3)
-]
+_OPTIONS = [{"id": str(k + 1), "text": " w" + str(k), "log_probability": -1.5 - k, "tokens": [5, k]} for k in range(3)]
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "stream": {"source": "eeg", "state": "opened", "name": "EEG", "channels": ["Cz"], "rate": 256.0},
@@ -77,9 +75,7 @@ def signal(
     return SignalFrame(times, middle + scale * noise, channels, rate, unit, segment)
 
 
-def events(
-    labels: Sequence[str] | None = None, offset: int = 0, every: float = 0.13, n: int = 15
-) -> EventFrame:
+def events(labels: Sequence[str] | None = None, offset: int = 0, every: float = 0.13, n: int = 15) -> EventFrame:
     """The examples of ``labels`` in turn, ``every`` seconds one."""
     names = [name for name in labels or VOCABULARY if name in EXAMPLES]
     return EventFrame.of(
@@ -94,9 +90,7 @@ def events(
     )
 
 
-def epochs(
-    n: int = 8, channels: Sequence[str] = CHANNELS, n_samples: int = 60, rate: float = 64.0
-) -> EpochFrame:
+def epochs(n: int = 8, channels: Sequence[str] = CHANNELS, n_samples: int = 60, rate: float = 64.0) -> EpochFrame:
     """Epochs of noise after flashes."""
     onsets = T0 + np.arange(n, dtype=np.int64) * (SECOND // 8)
     values = 10.0 * np.random.default_rng(0).standard_normal((n, n_samples, len(channels)))

@@ -98,9 +98,7 @@ def excused(case, point: str) -> None:
 def fresh(cls, params, tmp_path, name: str) -> dict[str, Any]:
     """The parameters with a file of their own for nodes that write one."""
     return (
-        {**params, "path": str(tmp_path / f"{name}.xdf")}
-        if "path" in params and cls.__name__ == "Record"
-        else params
+        {**params, "path": str(tmp_path / f"{name}.xdf")} if "path" in params and cls.__name__ == "Record" else params
     )
 
 
@@ -131,9 +129,7 @@ assert set(os.listdir(".")) == before, "importing wrote a file"
 
 @pytest.mark.slow
 def test_1_imports_without_devices_network_and_optional_libraries(tmp_path):
-    roots = os.pathsep.join(
-        [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    )
+    roots = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-W", "error::SyntaxWarning", "-c", _IMPORT, *modules()],
         cwd=tmp_path,
@@ -391,9 +387,7 @@ def test_7_time_that_stands_or_runs_backwards(shift, cls, case, params, streams)
 
 
 def test_7_docstring_tells_of_nan_and_gaps(cls):
-    if issubclass(cls, Source) or not any(
-        s.kind == "signal" and s.direction == "i" for s in cls.port_specs.values()
-    ):
+    if issubclass(cls, Source) or not any(s.kind == "signal" and s.direction == "i" for s in cls.port_specs.values()):
         pytest.skip("takes no signal")
     text = (cls.__doc__ or "") + (cls.__init__.__doc__ or "")
     assert "NaN" in text and "gap" in text, "the docstring does not say what happens at NaN and at gaps"
@@ -502,10 +496,7 @@ def endless(streams, count: int):
         now, parts = pieces[number]
         yield (
             now + loop * length,
-            {
-                port: [moved(f, loop * length, loop) for f in frames if f is not None]
-                for port, frames in parts.items()
-            },
+            {port: [moved(f, loop * length, loop) for f in frames if f is not None] for port, frames in parts.items()},
         )
 
 
@@ -577,9 +568,7 @@ def test_12_same_in_replay(key, cls, case, params, streams, tmp_path):
         feed = "SignalFeed" if isinstance(frames[0], SignalFrame) else "EventsFeed"
         nodes.insert(0, NodeDef(f"feed_{port}", "tests.contract.feeds", feed, {}, HERE))
         edges.append(
-            EdgeDef(
-                "contract", f"feed_{port}", "o", "contract", "node", port, "block", 1024, HERE, HERE, HERE
-            )
+            EdgeDef("contract", f"feed_{port}", "o", "contract", "node", port, "block", 1024, HERE, HERE, HERE)
         )
         session[f"feed_{port}"] = frames
     app = App(Path("contract.yaml"), tmp_path, [GraphDef("contract", None, nodes, edges, HERE)], [], "")
@@ -587,9 +576,7 @@ def test_12_same_in_replay(key, cls, case, params, streams, tmp_path):
     result = replay(app, session, taps=[("node", port) for port in outputs])
     got = {port: frames for (_, port), frames in result.taps.items() if frames}
     # A replay moves by 26 samples of the fastest stream, or by a tenth of a second where there is none.
-    rate = max(
-        (f.rate for frames in streams.values() for f in frames if isinstance(f, SignalFrame)), default=260
-    )
+    rate = max((f.rate for frames in streams.values() for f in frames if isinstance(f, SignalFrame)), default=260)
     expected = run_node(cls, params, streams, grid(streams, 26 / rate * SECOND))
     assert_same(expected.outputs, got, "in replay")
 

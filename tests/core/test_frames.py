@@ -39,11 +39,7 @@ def test_signal_to_pandas_and_back(frame):
 
 
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False)
-    | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=8,
 )
@@ -162,9 +158,7 @@ def test_meta_of_timeflux_passes_through():
 
 def test_epochs_as_a_table():
     values = np.arange(12.0).reshape(2, 3, 2)
-    frame = EpochFrame(
-        np.array([T0, T0 + 10]), values, ("a", "b"), [{"k": 1}, {}], np.array([T0, T0]), 100.0, -0.01
-    )
+    frame = EpochFrame(np.array([T0, T0 + 10]), values, ("a", "b"), [{"k": 1}, {}], np.array([T0, T0]), 100.0, -0.01)
     table, meta = frame.to_pandas()
     assert table.shape == (6, 2) and meta["epochs"] == [{"k": 1}, {}]
     assert table.index[0] == (pd.Timestamp(T0), pd.Timestamp(T0 - 10_000_000))

@@ -122,9 +122,7 @@ class Many(Node):
 
 def test_starred_ports_are_made_when_asked_for():
     node = Many()
-    out = drive(
-        node, i_b=EventFrame.of((2, "key", {"key": "b"})), i_a=EventFrame.of((1, "key", {"key": "a"}))
-    )
+    out = drive(node, i_b=EventFrame.of((2, "key", {"key": "b"})), i_a=EventFrame.of((1, "key", {"key": "a"})))
     assert [data["key"] for _, _, data in out["o"]] == ["a", "b"]
     assert set(node.ports) == {"i_a", "i_b", "o"}
     with pytest.raises(NodeError, match="there is no port 'o_x'"):

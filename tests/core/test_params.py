@@ -72,11 +72,7 @@ def test_all_mistakes_in_one_go():
         build(Tuned, {"order": 0, "hihg": 3}, "filter")
     message = str(caught.value)
     assert message.startswith("filter: ")
-    assert (
-        "the parameter 'low' is missing" in message
-        and "no parameter 'hihg'" in message
-        and "order" in message
-    )
+    assert "the parameter 'low' is missing" in message and "no parameter 'hihg'" in message and "order" in message
 
 
 def test_schema_has_names_bounds_and_defaults():

@@ -100,9 +100,7 @@ class Spread(Node):
     def update(self):
         """Spread."""
         for k, channel in enumerate(self.i.channels if self.i else ()):
-            getattr(self, f"o_{channel}").frame = self.i.like(
-                values=self.i.values[:, [k]].copy(), channels=[channel]
-            )
+            getattr(self, f"o_{channel}").frame = self.i.like(values=self.i.values[:, [k]].copy(), channels=[channel])
 
 
 class Clockwork(Node):

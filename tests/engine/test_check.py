@@ -324,6 +324,7 @@ def test_unset_variables_do_not_hide_other_mistakes(folder, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_the_timeflux_app_passes_and_leaves_nothing_behind(monkeypatch, capfd):
     pytest.importorskip("timeflux_dsp")
     monkeypatch.delenv("RATE", raising=False)
@@ -449,6 +450,7 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=mutated())
 def test_no_text_makes_it_raise(tmp_path_factory, text):

@@ -105,9 +105,7 @@ def test_parameters_can_be_overridden(app):
 
 
 def test_a_missing_stream_is_a_sentence(app):
-    with pytest.raises(
-        SessionError, match=r"'flash' has no stream in the session, which holds 'eeg': .*--map flash="
-    ):
+    with pytest.raises(SessionError, match=r"'flash' has no stream in the session, which holds 'eeg': .*--map flash="):
         replay(app, {"eeg": sine()})
     mapped = replay(app, {"eeg": sine(), "marks": flashes()}, names={"flash": "marks"})
     assert mapped.sha256 == replay(app, {"eeg": sine(), "flash": flashes()}).sha256
@@ -216,9 +214,7 @@ def test_the_recorder_is_left_out(tmp_path):
     from volition.engine.load import NodeDef
 
     graph = graph_of([FEED])
-    record = NodeDef(
-        "rec", "volition.nodes.outputs.record", "Record", {"path": str(tmp_path / "x.xdf")}, HERE
-    )
+    record = NodeDef("rec", "volition.nodes.outputs.record", "Record", {"path": str(tmp_path / "x.xdf")}, HERE)
     graph = replace(graph, nodes=[*graph.nodes, record], edges=[edge("feed -> rec:eeg")])
     replay(app_of(tmp_path, graph), {"feed": samples(10)})
     assert list(tmp_path.iterdir()) == []

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 MAX_FILES = 100
+MAX_GRAPHS = 200
 MAX_NODES = 1000
 
 _ID = re.compile(r"[A-Za-z0-9_-]+\Z")
@@ -98,6 +99,7 @@ class _Loader:
         self._variables = variables
         self._files: list[Path] = []
         self._names: list[str] = []
+        self._too_many = False
         self._trees: list[Tree] = []
         self._loose: list[Tree] = []  # edges at the top level of a file
 
@@ -113,6 +115,11 @@ class _Loader:
     def file(self, name: str, position: Position | None) -> None:
         """Read one file, once, and what it imports."""
         at = position or Position(name, 1, 1)
+        if len(self._files) >= MAX_FILES:
+            if not self._too_many:
+                self.problem(at, f"more than {MAX_FILES} files are imported")
+            self._too_many = True
+            return
         try:
             if len(name) > 1000:
                 raise ValueError("it is too long")
@@ -121,9 +128,6 @@ class _Loader:
             self.problem(at, f"{describe(name)} cannot be the name of a file: {error}")
             return
         if path in self._files:
-            return
-        if len(self._files) >= MAX_FILES:
-            self.problem(at, f"more than {MAX_FILES} files are imported")
             return
         self._files.append(path)
         self._names.append(name)
@@ -175,7 +179,9 @@ class _Loader:
     def finish(self) -> None:
         """Make the graphs and edges of all files."""
         taken = {self._plain_id(tree) for tree in self._trees}
-        for number, tree in enumerate(self._trees, 1):
+        if len(self._trees) > MAX_GRAPHS:
+            self.problem(self._trees[MAX_GRAPHS].position, f"more than {MAX_GRAPHS} graphs in one app")
+        for number, tree in enumerate(self._trees[:MAX_GRAPHS], 1):
             if not isinstance(tree.value, dict):
                 self.problem(tree.position, f"a graph is a mapping with nodes, not {describe(tree.value)}")
                 continue

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-_TEMPLATE = re.compile(r"\{\{(.*?)\}\}|\{%.*?%\}|\{#.*?#\}|\{\{|\{%|\{#", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{(.{0,1000}?)\}\}|\{%.{0,1000}?%\}|\{#.{0,9000}?#\}|\{\{|\{%|\{#", re.DOTALL)
 _COMMENT = re.compile(r"(?:[^'\"\n]*?\s)?#(?!\})")
 _LITERAL = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d+(?:\.\d+)?|[Tt]rue|[Ff]alse)"""
 MAX_PROBLEMS = 200
