@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def show(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], figures: Mapping[str, Any]
-) -> None:
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], figures: Mapping[str, Any]) -> None:
     """Print the table, or with ``--json`` in the arguments the figures."""
     if "--json" in sys.argv:
         print(json.dumps(figures))
@@ -19,8 +17,4 @@ def show(
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
     print(title)
     for row in cells:
-        print(
-            "  ".join(
-                c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
-            )
-        )
+        print("  ".join(c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))))

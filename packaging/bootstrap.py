@@ -76,9 +76,7 @@ class Job:
                 print(f"      ... {self.name} ({time.monotonic() - self._begin:.0f} s)", flush=True)
         if code:
             tail = self.log.read_text(errors="replace").splitlines()[-30:]
-            raise SetupError(
-                "\n".join([*tail, "", f"{self.name} failed ({code}); all of its output is in {self.log}"])
-            )
+            raise SetupError("\n".join([*tail, "", f"{self.name} failed ({code}); all of its output is in {self.log}"]))
 
     def stop(self) -> None:
         """End the command and what it started, if it still runs."""
@@ -147,9 +145,7 @@ def make_venv() -> None:
     except OSError:
         usable = False
     if not usable:
-        raise SetupError(
-            f"{VENV} does not hold a working Python 3.10-3.12 with pip: remove it with `make clean`."
-        )
+        raise SetupError(f"{VENV} does not hold a working Python 3.10-3.12 with pip: remove it with `make clean`.")
     LOGS.mkdir(exist_ok=True)
 
 
@@ -190,16 +186,12 @@ def build_runtime(requirement: str) -> Job:
     ]
     # CMake takes its first CMAKE_C_FLAGS and CMAKE_CXX_FLAGS from CFLAGS and CXXFLAGS. Compilers are named
     # because the build would otherwise want those that Python itself was built with.
-    environment = {
-        "CMAKE_ARGS": " ".join([*map(shlex.quote, options), os.environ.get("CMAKE_ARGS", "")]).strip()
-    }
+    environment = {"CMAKE_ARGS": " ".join([*map(shlex.quote, options), os.environ.get("CMAKE_ARGS", "")]).strip()}
     for variable, names, flags, language in (("CC", C, "CFLAGS", "c"), ("CXX", CXX, "CXXFLAGS", "c++")):
         program = compiler(variable, *names)
         if program:
             environment[variable] = os.environ.get(variable) or program
-            environment[flags] = " ".join(
-                [os.environ.get(flags, ""), *without_amx(language, program)]
-            ).strip()
+            environment[flags] = " ".join([os.environ.get(flags, ""), *without_amx(language, program)]).strip()
     # A wheel in pip's cache may come from another processor or other options.
     arguments = ["wheel", "--no-deps", "--no-cache-dir", "--wheel-dir", str(WHEELS), requirement]
     return pip("runtime", *arguments, environment=environment)

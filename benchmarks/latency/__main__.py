@@ -41,16 +41,12 @@ def commands(source: str, target: str) -> dict[str, list[str] | str]:
             if peers is not None
             else "not installed: python -m benchmarks.peers"
         ),
-        "timeflux": (
-            [str(timeflux), str(HERE / "timeflux.yaml")] if timeflux.exists() else f"{timeflux} is missing"
-        ),
+        "timeflux": ([str(timeflux), str(HERE / "timeflux.yaml")] if timeflux.exists() else f"{timeflux} is missing"),
     }
 
 
 @contextlib.contextmanager
-def running(
-    command: list[str], environment: dict[str, str]
-) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def running(command: list[str], environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """A process of its own session, with the file that its messages go to; all of it is gone afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
@@ -140,10 +136,7 @@ def main() -> int:
     rows = [
         [
             name,
-            *(
-                figures.get(f"{name}_{key}", "-")
-                for key in ("ms_p50", "ms_p99", "cpu_percent", "lost_samples")
-            ),
+            *(figures.get(f"{name}_{key}", "-") for key in ("ms_p50", "ms_p99", "cpu_percent", "lost_samples")),
         ]
         for name in given.only
     ]

@@ -79,9 +79,7 @@ def _open(name: str) -> pylsl.StreamInlet:
     return inlet
 
 
-def latencies(
-    source: str, target: str, pid: int, rate: float, seconds: float, settle: float = 2.0
-) -> Figures:
+def latencies(source: str, target: str, pid: int, rate: float, seconds: float, settle: float = 2.0) -> Figures:
     """Read the stream ``target`` of the process ``pid`` for a while.
 
     The latency of a sample is its time of arrival here minus the stamp that the sender made when it left. The

@@ -78,9 +78,7 @@ def model(folder: Path) -> str:
         frames[0].unit,
     )
     targets = np.array([d["target"] for d in whole.data])
-    fit(whole, targets, "band-pass", Settings(n_filters=(4,), penalties=(0.1,))).model.save(
-        folder / "m.skops"
-    )
+    fit(whole, targets, "band-pass", Settings(n_filters=(4,), penalties=(0.1,))).model.save(folder / "m.skops")
     return str(folder / "m.skops")
 
 

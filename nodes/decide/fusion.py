@@ -79,16 +79,11 @@ class Belief:
     def log_v(self, reliability: Mapping[str, float]) -> dict[str, dict[str, float]]:
         """Log V of each source and option."""
         return {
-            source: {
-                option: log_mixture(value, reliability.get(source, RELIABILITY))
-                for option, value in sums.items()
-            }
+            source: {option: log_mixture(value, reliability.get(source, RELIABILITY)) for option, value in sums.items()}
             for source, sums in sorted(self._sums.items())
         }
 
-    def posterior(
-        self, by_source: Mapping[str, Mapping[str, float]]
-    ) -> tuple[dict[str, float], dict[str, float]]:
+    def posterior(self, by_source: Mapping[str, Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
         """P of every option and none, and log V of each over all sources."""
         total = dict.fromkeys(self._log_prior, 0.0)
         for values in by_source.values():

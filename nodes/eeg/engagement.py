@@ -33,9 +33,7 @@ class EngagementIndex:
     def __init__(self, n_samples: int, rate: float):
         self._taper = np.hanning(n_samples + 1)[:-1, None]
         frequencies = np.fft.rfftfreq(n_samples, 1 / rate)
-        self._rows = {
-            name: slice(*np.searchsorted(frequencies, edges).tolist()) for name, edges in BANDS.items()
-        }
+        self._rows = {name: slice(*np.searchsorted(frequencies, edges).tolist()) for name, edges in BANDS.items()}
 
     def __call__(self, window: np.ndarray) -> float | None:
         """The index of ``window``, shape (n_samples, n_channels), powers added over channels.
@@ -150,9 +148,7 @@ class Engagement(Node):
             return
         highest = BANDS["beta"][1]
         if rate <= 2 * highest:
-            raise NodeError(
-                f"the engagement index needs more than {2 * highest:g} Hz, and the stream has {rate:g} Hz"
-            )
+            raise NodeError(f"the engagement index needs more than {2 * highest:g} Hz, and the stream has {rate:g} Hz")
         if round(self.window * rate) < rate / 2 or round(self.step * rate) < 1:
             raise NodeError(
                 f"a window of {self.window:g} s every {self.step:g} s at {rate:g} Hz is too short: "

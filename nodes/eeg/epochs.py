@@ -164,12 +164,8 @@ class EpochCutter:
         self._offset = nanoseconds(start)
         self._shape = (round(patience * rate) + self.n_samples + 1, n_channels, SECOND / rate)
         self._history = History(*self._shape)
-        self._early: list[
-            tuple[int, int, int, Data]
-        ] = []  # heap of (time of first sample, order, onset, data)
-        self._open: list[
-            tuple[int, int, int, Data]
-        ] = []  # heap of (number of first sample, order, onset, data)
+        self._early: list[tuple[int, int, int, Data]] = []  # heap of (time of first sample, order, onset, data)
+        self._open: list[tuple[int, int, int, Data]] = []  # heap of (number of first sample, order, onset, data)
         self._order = 0
         self._done: list[Epoch] = []
         self._lost: list[Lost] = []
@@ -288,9 +284,7 @@ class Epochs(Node):
         if rate <= 0:
             raise NodeError("epochs need regular samples, and the stream has an irregular rate (0 Hz)")
         if not n_samples_of(self.start_at, self.stop_at, rate):
-            raise NodeError(
-                f"the window from {self.start_at:g} to {self.stop_at:g} s has no sample at {rate:g} Hz"
-            )
+            raise NodeError(f"the window from {self.start_at:g} to {self.stop_at:g} s has no sample at {rate:g} Hz")
 
     def restart(self) -> None:
         """Let no epoch reach over the gap; forget the samples if the stream is another one."""

@@ -101,9 +101,7 @@ class ErpHeader:
 
     def misfit(self, epochs: EpochsSpec) -> str:
         """Why the model does not fit such epochs, as a clause; empty when it does, or may."""
-        missing = [
-            name for name in self.channels if epochs.channels is not None and name not in epochs.channels
-        ]
+        missing = [name for name in self.channels if epochs.channels is not None and name not in epochs.channels]
         if missing:
             return (
                 f"was trained on channels that the epochs lack: {', '.join(map(repr, missing))}; they have "
@@ -155,10 +153,7 @@ class ErpModel:
         self.whitener, self.weights = whitener, weights
         m, n_samples = prototypes.shape
         shapes = (filters.shape, whitener.shape, weights.shape)
-        if (
-            shapes != ((m, len(header.channels)), (2 * m, 2 * m), (2 * m, 2 * m))
-            or n_samples != header.n_samples
-        ):
+        if shapes != ((m, len(header.channels)), (2 * m, 2 * m), (2 * m, 2 * m)) or n_samples != header.n_samples:
             raise LoadError(f"the arrays of the ERP model do not fit together: {prototypes.shape}, {shapes}")
         # Every epoch is worked on in the same memory: neighbours and alignment cannot change a bit of it.
         self._epoch = np.empty((n_samples, len(header.channels)))
@@ -223,9 +218,7 @@ class ErpModel:
         """Write the model: a skops file of a dict of arrays and one string, nothing to be trusted."""
         import skops.io
 
-        header = json.dumps(
-            {"format": FORMAT, "kind": "erp", "sha256": self.sha256, **asdict(self.header)}, indent=1
-        )
+        header = json.dumps({"format": FORMAT, "kind": "erp", "sha256": self.sha256, **asdict(self.header)}, indent=1)
         skops.io.dump({"header": header, **{name: getattr(self, name) for name in ARRAYS}}, path)
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr(HEADER, header)
@@ -257,9 +250,7 @@ class ErpModel:
             raise LoadError(f"{path}: the ERP model cannot be read: {error}") from error
         model = cls(header, *arrays)
         if model.sha256 != stated:
-            raise LoadError(
-                f"{path}: the ERP model was damaged or edited (its digest differs): calibrate again"
-            )
+            raise LoadError(f"{path}: the ERP model was damaged or edited (its digest differs): calibrate again")
         return model
 
 
@@ -278,9 +269,7 @@ def read_header(path: str | Path) -> tuple[ErpHeader, str]:
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise LoadError(f"{path}: this is no ERP model of 'volition calibrate erp': {error}") from error
     if kind != "erp" or version != FORMAT:
-        raise LoadError(
-            f"{path}: a model of kind {kind!r}, format {version}; expected 'erp', format {FORMAT}"
-        )
+        raise LoadError(f"{path}: a model of kind {kind!r}, format {version}; expected 'erp', format {FORMAT}")
     if set(found) != {field.name for field in fields(ErpHeader)}:
         raise LoadError(f"{path}: the header of the ERP model lacks or adds fields: calibrate again")
     return ErpHeader(**{**found, "channels": tuple(found["channels"])}), str(stated)
@@ -332,9 +321,7 @@ class ErpDecoder(Node):
         try:
             path = find("models", self.model)
         except LoadError as error:
-            raise LoadError(
-                f"{self.id}: {error}; 'volition calibrate erp SESSION -o {self.model}' makes it"
-            ) from None
+            raise LoadError(f"{self.id}: {error}; 'volition calibrate erp SESSION -o {self.model}' makes it") from None
         self._model = ErpModel.load(path)
 
     def restart(self) -> None:
@@ -343,9 +330,7 @@ class ErpDecoder(Node):
         if frame is None or model is None or not len(frame):
             return
         stop = frame.start + frame.values.shape[1] / frame.rate
-        self._insist(
-            model.header.misfit(EpochsSpec(frame.channels, frame.rate, frame.unit, frame.start, stop))
-        )
+        self._insist(model.header.misfit(EpochsSpec(frame.channels, frame.rate, frame.unit, frame.start, stop)))
         columns = [frame.channels.index(name) for name in model.header.channels]
         self._columns = None if columns == list(range(len(frame.channels))) else columns
 
@@ -363,9 +348,7 @@ class ErpDecoder(Node):
                 continue
             ids, menu = _flashed(frame, k)
             llr = model.llr(model.score(epoch))
-            events.append(
-                Evidence(source="erp", menu=menu, llr=dict.fromkeys(ids, llr)).at(int(frame.ready[k]))
-            )
+            events.append(Evidence(source="erp", menu=menu, llr=dict.fromkeys(ids, llr)).at(int(frame.ready[k])))
         if events:
             self.o = EventFrame.of(*sorted(events, key=lambda event: event[0]))
 

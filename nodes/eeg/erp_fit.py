@@ -99,9 +99,7 @@ def cross_validated_scores(
     scores = {choice: np.zeros(len(epochs)) for choice in choices}
     for train, test in folds(times, length):
         if min(targets[train].sum(), (1 - targets[train]).sum()) < 2:
-            raise VolitionError(
-                "the flashes with and without the target lie too unevenly in time to cross-validate"
-            )
+            raise VolitionError("the flashes with and without the target lie too unevenly in time to cross-validate")
         for n_filters in sorted({n for n, _ in choices}):
             covariances, tangent, vectors = fit_tangent_space(epochs[train], targets[train], n_filters)
             unseen = tangent.transform(covariances.transform(epochs[test]))
@@ -171,9 +169,7 @@ class Fitted:
     llr: np.ndarray
 
 
-def fit(
-    epochs: EpochFrame, targets: np.ndarray, preprocessing: str, settings: Settings | None = None
-) -> Fitted:
+def fit(epochs: EpochFrame, targets: np.ndarray, preprocessing: str, settings: Settings | None = None) -> Fitted:
     """Choose, fit and calibrate a model.
 
     Parameters

@@ -76,9 +76,7 @@ class SosFilter:
         """Filter ``values``, shape (n, n_channels); gives float64 of the same shape, memory of its own."""
         if not len(values):
             return np.empty(values.shape)
-        if not math.isfinite(
-            np.vdot(values, values)
-        ):  # cheaper than isfinite().all(); errs on the careful side
+        if not math.isfinite(np.vdot(values, values)):  # cheaper than isfinite().all(); errs on the careful side
             return self._filter_around_holes(values)
         if not self._begun:
             self._begin(values)
@@ -175,9 +173,7 @@ def _needs_regular(rate: float | None, what: str, frequency: float) -> None:
     if rate <= 0:
         raise NodeError("a filter needs regular samples, and the stream has an irregular rate (0 Hz)")
     if frequency >= rate / 2:
-        raise NodeError(
-            f"{what} of {frequency:g} Hz must lie below {rate / 2:g} Hz, half of the stream's {rate:g} Hz"
-        )
+        raise NodeError(f"{what} of {frequency:g} Hz must lie below {rate / 2:g} Hz, half of the stream's {rate:g} Hz")
 
 
 class Bandpass(_Filter):

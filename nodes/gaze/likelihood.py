@@ -45,9 +45,7 @@ def scale_of(unit: str, screen: tuple[float, float]) -> np.ndarray:
     return np.array([1.0, 1.0]) / height if unit == "px" else np.array([width / height, 1.0])
 
 
-def log_ratios(
-    point: np.ndarray, centres: np.ndarray, spread: np.ndarray, area: float, outliers: float
-) -> np.ndarray:
+def log_ratios(point: np.ndarray, centres: np.ndarray, spread: np.ndarray, area: float, outliers: float) -> np.ndarray:
     """log p(point | attends box) - log p(point | attends nothing), shape (n_boxes,).
 
     Given a box, a point is Gaussian around its centre, or with probability ``outliers`` anywhere on the
@@ -261,9 +259,7 @@ class GazeOnBox(Node):
             self._model,
         )
 
-    def _evidence(
-        self, times: np.ndarray, points: np.ndarray, unit: str
-    ) -> list[tuple[int, str, dict[str, Any]]]:
+    def _evidence(self, times: np.ndarray, points: np.ndarray, unit: str) -> list[tuple[int, str, dict[str, Any]]]:
         if self._boxes is None or self._layout is None or self._layout.menu is None or not len(times):
             return []
         points = points * scale_of(unit, self._layout.screen or self._screen)

@@ -116,9 +116,7 @@ class LslOutlet(Node):
         import pylsl
 
         self._outlet = None  # the old stream goes before the new one comes
-        info = pylsl.StreamInfo(
-            self.name, self.type, len(frame.channels), frame.rate, self.format, self.source_id
-        )
+        info = pylsl.StreamInfo(self.name, self.type, len(frame.channels), frame.rate, self.format, self.source_id)
         write_channels(info, frame.channels, frame.unit, self.type)
         self._outlet = SampleOutlet(info)
 

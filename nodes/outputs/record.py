@@ -95,9 +95,7 @@ class Record(Node):
 
     def _note_drift(self) -> None:
         """Once a minute, how far the system's UTC has moved from the run's; for the manifest."""
-        if isinstance(self.clock, LiveClock) and (
-            not self._drift or self.now - self._drift[-1][0] >= _DRIFT_INTERVAL
-        ):
+        if isinstance(self.clock, LiveClock) and (not self._drift or self.now - self._drift[-1][0] >= _DRIFT_INTERVAL):
             self._drift.append((self.now, self.clock.drift()))
 
     def _write(self, writer: SessionWriter, name: str, frame: SignalFrame | EventFrame | EpochFrame) -> None:

@@ -241,9 +241,7 @@ class TerminalScreen(Node):
         self._p = {o["id"]: float(np.exp(o["log_probability"])) for o in menu["options"]}
         self._p = {**self._p, NONE: menu["p_none"]}
         places = boxes([*((o["id"], o["text"]) for o in menu["options"]), (NONE, NONE_TEXT)])
-        self.o_layout = EventFrame.of(
-            Layout(boxes=places, unit="px", screen=SCREEN, menu=menu["menu"]).at(self.now)
-        )
+        self.o_layout = EventFrame.of(Layout(boxes=places, unit="px", screen=SCREEN, menu=menu["menu"]).at(self.now))
         if self._flashing:
             if self._order is None:
                 self._order = FlashOrder(self.rng)
@@ -251,12 +249,7 @@ class TerminalScreen(Node):
             self._next_flash = self.now + self._lead
 
     def _flash(self) -> None:
-        if (
-            self._next_flash is None
-            or self.now < self._next_flash
-            or self._order is None
-            or self._menu is None
-        ):
+        if self._next_flash is None or self.now < self._next_flash or self._order is None or self._menu is None:
             return
         self.o_flash = EventFrame.of(Flash(ids=[self._order()], menu=self._menu["menu"]).at(self.now))
         # After a late tick, flashes are left out rather than made up for.

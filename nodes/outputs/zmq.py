@@ -86,8 +86,7 @@ class Publish(Node):
         except zmq.ZMQError as error:
             self.terminate()
             raise BusError(
-                f"{self.id or 'Publish'}: cannot bind {self.address}: {error}; "
-                "another program may be using it"
+                f"{self.id or 'Publish'}: cannot bind {self.address}: {error}; another program may be using it"
             ) from None
         except BusError:
             self.terminate()

@@ -90,9 +90,7 @@ class Background:
         Standard deviations of the 1/f noise at each channel and of alpha at Oz, in µV.
     """
 
-    def __init__(
-        self, channels: tuple[str, ...], rate: float, noise: float, alpha: float, rng: np.random.Generator
-    ):
+    def __init__(self, channels: tuple[str, ...], rate: float, noise: float, alpha: float, rng: np.random.Generator):
         self._rng = rng
         places = np.array([POSITIONS[c] for c in channels])
         distance = np.linalg.norm(places[:, None] - places, axis=2)

@@ -63,9 +63,7 @@ def _brainflow() -> Any:
 def board_names() -> dict[str, int]:
     """All boards by name, such as ``synthetic``, ``muse_2``, ``cyton``, with BrainFlow's ids."""
     ids = _brainflow().BoardIds
-    return {
-        board.name.removesuffix("_BOARD").lower(): int(board) for board in ids if board.name != "NO_BOARD"
-    }
+    return {board.name.removesuffix("_BOARD").lower(): int(board) for board in ids if board.name != "NO_BOARD"}
 
 
 class Description:
@@ -91,8 +89,7 @@ class Description:
         kinds = sorted(key.removesuffix("_channels") for key in found if key.endswith("_channels"))
         if f"{kind}_channels" not in found:
             raise NodeError(
-                f"BrainFlow: {found.get('name', board)} has no {kind} in its {preset} stream; "
-                f"it has {', '.join(kinds)}"
+                f"BrainFlow: {found.get('name', board)} has no {kind} in its {preset} stream; it has {', '.join(kinds)}"
             )
         self.name = str(found["name"])
         self.rows: list[int] = found[f"{kind}_channels"]
@@ -166,9 +163,7 @@ class BrainFlow(Source):
                 raise NodeError(f"BrainFlow: there is no board {self.board}")
             return self.board
         if self.board not in names:
-            raise NodeError(
-                f"BrainFlow: there is no board {self.board!r}; there are {', '.join(sorted(names))}"
-            )
+            raise NodeError(f"BrainFlow: there is no board {self.board!r}; there are {', '.join(sorted(names))}")
         return names[self.board]
 
     def _describe(self) -> Description:

@@ -84,9 +84,7 @@ class Reading:
             factors = [1.0 if not given else unit_factor(given, unit) for given in stated]
             if None in factors:
                 given = stated[factors.index(None)]
-                raise StreamError(
-                    f"stream {found.name!r} is in {given!r}, which does not convert to {unit!r}"
-                )
+                raise StreamError(f"stream {found.name!r} is in {given!r}, which does not convert to {unit!r}")
             if factors != [1.0] * len(factors):
                 self.factors = np.array(factors, dtype=np.float64)
                 self.converted = ", ".join(sorted({given for given in stated if given != unit}))
@@ -163,9 +161,7 @@ class LslInlet(Source):
 
     def infer(self, inputs: Mapping[str, Spec]) -> Mapping[str, Spec]:
         """What the parameters state of the stream; the rest shows when it is there."""
-        return {
-            "o": SignalSpec(tuple(self.channels) if self.channels else None, self.rate, self.unit or None)
-        }
+        return {"o": SignalSpec(tuple(self.channels) if self.channels else None, self.rate, self.unit or None)}
 
     def start(self) -> None:
         """Begin to look for the stream."""

@@ -33,9 +33,7 @@ def query(name: str = "", type: str = "", source_id: str = "", predicate: str = 
     'name=\\'eeg\\' and source_id="a\\'b"'
     """
     parts = [
-        f"{key}={_quoted(value)}"
-        for key, value in (("name", name), ("type", type), ("source_id", source_id))
-        if value
+        f"{key}={_quoted(value)}" for key, value in (("name", name), ("type", type), ("source_id", source_id)) if value
     ]
     if predicate:
         parts.append(f"({predicate})" if parts else predicate)

@@ -37,9 +37,7 @@ def _packaged(package: str, command: str) -> Path:
     try:
         files = metadata.distribution(package).files or []
     except metadata.PackageNotFoundError:
-        raise LoadError(
-            f"model {SMOLLM2!r} is not installed: run `{command}`, or name a .gguf file"
-        ) from None
+        raise LoadError(f"model {SMOLLM2!r} is not installed: run `{command}`, or name a .gguf file") from None
     for file in files:
         path = Path(str(file.locate()))
         if path.suffix == ".gguf" and path.is_file():

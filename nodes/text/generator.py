@@ -50,15 +50,11 @@ class Refusals:
             # None of them: hard evidence, until the text changes.
             refused = (*request.refused, *(option.text for option in self.shown.options))
             candidates = (*request.candidates, *(option.candidate(float("-inf")) for option in options))
-            return Request(
-                text, before.half_typed, request.turns, refused[-_REFUSED:], candidates[-_REFUSED:]
-            )
+            return Request(text, before.half_typed, request.turns, refused[-_REFUSED:], candidates[-_REFUSED:])
         if half_typed and split(text, True).base == split(before.text, before.half_typed).base:
             # A letter was typed instead: what the signals leaned towards still counts.
             leaned = {str(n): option for n, option in enumerate(self.shown.options, 1) if option.tokens}
-            candidates = tuple(
-                option.candidate(self.log_v[n]) for n, option in leaned.items() if n in self.log_v
-            )
+            candidates = tuple(option.candidate(self.log_v[n]) for n, option in leaned.items() if n in self.log_v)
             return Request(text, True, request.turns, (), candidates)
         return Request(text, half_typed, request.turns)
 
@@ -176,9 +172,7 @@ class Generator(Node):
         if proposals.model == FALLBACK:
             self.fallbacks += 1
             if proposals.problem != self._problem:
-                self.report(
-                    Error(source=self.id, message=f"{proposals.problem}; options come from a small table")
-                )
+                self.report(Error(source=self.id, message=f"{proposals.problem}; options come from a small table"))
         self._problem = proposals.problem
         options = [
             Option(id=str(n), text=o.text, log_probability=o.log_probability, tokens=list(o.tokens))

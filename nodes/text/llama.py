@@ -149,8 +149,7 @@ class LanguageModel:
                 [
                     token
                     for token in range(self.n_vocab)
-                    if api.llama_vocab_is_control(vocabulary, token)
-                    or api.llama_vocab_is_eog(vocabulary, token)
+                    if api.llama_vocab_is_control(vocabulary, token) or api.llama_vocab_is_eog(vocabulary, token)
                 ],
                 dtype=np.int64,
             )
@@ -371,9 +370,7 @@ def probe(path: str | Path, timeout: float = 60.0) -> Probe:
         Seconds to wait for the child.
     """
     environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(PACKAGE.parent), environment.get("PYTHONPATH")])
-    )
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE.parent), environment.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "volition.nodes.text.llama", str(path)]
     try:
         child = subprocess.run(

@@ -279,9 +279,7 @@ class Search:
             if key in merged:
                 first = merged[key]
                 log_p = float(np.logaddexp(first.log_p, word.log_p))
-                merged[key] = _Word(
-                    first.branch, first.tokens, first.log_probabilities, first.text, log_p, first.after
-                )
+                merged[key] = _Word(first.branch, first.tokens, first.log_probabilities, first.text, log_p, first.after)
             else:
                 merged[key] = word
         return sorted(merged.values(), key=lambda w: -w.log_p)[:k]
@@ -292,9 +290,7 @@ class Search:
         # Of each option that still grows: its place, the last whole words, and the tokens since.
         growing = [(place, word, word, 0.0) for place, word in enumerate(found)]
         for _ in range(steps):
-            requests = [r for r in map(lambda g: self._reach(g, least, n_words), growing) if r][
-                : self.model.free
-            ]
+            requests = [r for r in map(lambda g: self._reach(g, least, n_words), growing) if r][: self.model.free]
             if not requests:
                 break
             branches, rows = self.model.extend([r[2].branch for r in requests], [r[4] for r in requests])
@@ -324,9 +320,7 @@ class Search:
         log_p += float(tip.after[token]) - given
         return (place, whole, tip, log_p, token) if log_p > math.log(least) else None
 
-    def _advance(
-        self, whole: _Word, tip: _Word, log_p: float, token: int, branch: int, row: np.ndarray
-    ) -> _Word:
+    def _advance(self, whole: _Word, tip: _Word, log_p: float, token: int, branch: int, row: np.ndarray) -> _Word:
         tokens = (*tip.tokens, token)
         return _Word(
             branch,

@@ -92,9 +92,7 @@ class Proposer:
 
     def without_model(self, request: Request, problem: str = "") -> Proposals:
         """Options from the small table of words."""
-        options, p_none = fallback(
-            request.text, self.limits.k, request.half_typed, request.refused, self.limits.banned
-        )
+        options, p_none = fallback(request.text, self.limits.k, request.half_typed, request.refused, self.limits.banned)
         return Proposals(request, tuple(options), p_none, FALLBACK, problem)
 
     def _from_model(self, request: Request) -> Proposals:
@@ -105,9 +103,7 @@ class Proposer:
         where = split(request.text, request.half_typed)
         prompt = segments(where.base, request.turns, model.tokenise, model.opening, self.context)
         root = model.prefill(prompt)
-        options, p_none = propose(
-            model, self._words, root, where, self.limits, request.candidates, request.refused
-        )
+        options, p_none = propose(model, self._words, root, where, self.limits, request.candidates, request.refused)
         model.release()
         return Proposals(request, tuple(options), p_none, self.name)
 

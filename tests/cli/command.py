@@ -33,9 +33,7 @@ def shell(line: str, folder: Path) -> str:
     """Standard output of a line of the documentation, run in ``folder``; fails when the command does."""
     words = shlex.split(line)
     start = {"volition": [sys.executable, "-m", "volition"], "python": [sys.executable]}[words[0]]
-    done = subprocess.run(
-        [*start, *words[1:]], cwd=folder, capture_output=True, text=True, check=False, timeout=100
-    )
+    done = subprocess.run([*start, *words[1:]], cwd=folder, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

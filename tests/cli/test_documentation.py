@@ -41,11 +41,7 @@ def test_the_graph_of_the_readme_runs_is_recorded_and_replayed(tmp_path):
 
 @pytest.mark.slow
 def test_a_sensor_in_ten_minutes(tmp_path):
-    outputs = {
-        line: shell(line, tmp_path)
-        for block in fences(NODE_PAGE, "sh")
-        for line in block.strip().splitlines()
-    }
+    outputs = {line: shell(line, tmp_path) for block in fences(NODE_PAGE, "sh") for line in block.strip().splitlines()}
     again = [line for line in outputs if line.startswith("volition replay")]
     assert len(outputs) == 6
     assert [_sha256(outputs[line]) for line in again] == [_sha256(shell(line, tmp_path)) for line in again]
@@ -111,8 +107,6 @@ def test_the_commands_of_the_readme_exist():
 
 def test_the_targets_of_make_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = {
-        name for page in PAGES for name in re.findall(r"`make ([a-z]+)`", page.read_text(encoding="utf-8"))
-    }
+    named = {name for page in PAGES for name in re.findall(r"`make ([a-z]+)`", page.read_text(encoding="utf-8"))}
     assert {"demo", "test"} <= named
     assert [name for name in named if f"\n{name}:" not in makefile] == []

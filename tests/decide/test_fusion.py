@@ -141,9 +141,7 @@ def test_a_new_menu_forgets_the_old_one():
     fusion = shown()
     drive(fusion, i_evidence=EventFrame.of(evidence(0.1, {"1": 3.0})))
     drive(fusion, i_menu=menu(2, time=at(0.2)))
-    out = drive(
-        fusion, i_evidence=EventFrame.of(evidence(0.3, {"1": 3.0}), evidence(0.4, {"1": 0.0}, number=2))
-    )
+    out = drive(fusion, i_evidence=EventFrame.of(evidence(0.3, {"1": 3.0}), evidence(0.4, {"1": 0.0}, number=2)))
     [(_, found)] = posteriors(out)
     assert found.p["1"] == pytest.approx(0.5)
 
@@ -198,18 +196,14 @@ def test_cost_rule():
 
 def test_reliability_by_source():
     fusion = shown(reliability={"gaze": 0.0})
-    [(_, found)] = posteriors(
-        drive(fusion, i_evidence=EventFrame.of(evidence(0.5, {"3": 9.0}, source="gaze")))
-    )
+    [(_, found)] = posteriors(drive(fusion, i_evidence=EventFrame.of(evidence(0.5, {"3": 9.0}, source="gaze"))))
     assert found.p["3"] == pytest.approx(0.1)
 
 
 def test_matrix_letters_are_decided_at_the_end():
     fusion = Fusion(threshold=1.0, decide_at_end=True)
     drive(fusion, i_layout=EventFrame.of(layout(SHOWN, 1, "ABC")))
-    out = drive(
-        fusion, i_evidence=EventFrame.of(*[evidence(1 + n / 10, {"B": 3.0, "C": 1.0}) for n in range(9)])
-    )
+    out = drive(fusion, i_evidence=EventFrame.of(*[evidence(1 + n / 10, {"B": 3.0, "C": 1.0}) for n in range(9)]))
     assert len(posteriors(out)) == 9 and choices(out) == []
     assert posteriors(out)[0][1].p.keys() == {"A", "B", "C"}
     [(time, choice)] = choices(drive(fusion, i_layout=EventFrame.of(layout(at(5), 2, "ABC"))))

@@ -89,10 +89,7 @@ def test_a_window_with_nan_gives_nothing():
     values[300, 1] = np.nan
     events = collect(Engagement(window=1.0, step=1.0, baseline=0.0), values, [])
     assert [time for time, _, _ in events] == [127 * STEP, 255 * STEP, 511 * STEP]
-    assert (
-        collect(Engagement(channels=["Cz"], window=1.0, step=1.0, baseline=0.0), values, [])[2][0]
-        == 383 * STEP
-    )
+    assert collect(Engagement(channels=["Cz"], window=1.0, step=1.0, baseline=0.0), values, [])[2][0] == 383 * STEP
 
 
 def test_a_gap_begins_a_window_and_keeps_the_baseline():

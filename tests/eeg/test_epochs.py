@@ -38,9 +38,7 @@ def collect(node: Epochs, ticks: list[dict]) -> tuple[list[tuple], list[tuple]]:
         out = drive(node, **tick).get("o")
         if out is not None:
             for k in range(len(out)):
-                epochs.append(
-                    (int(out.times[k]), int(out.ready[k]), out.data[k]["at"], out.values[k].tobytes())
-                )
+                epochs.append((int(out.times[k]), int(out.ready[k]), out.data[k]["at"], out.values[k].tobytes()))
     return epochs, node.take_reports()
 
 

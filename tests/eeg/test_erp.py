@@ -65,9 +65,7 @@ def test_scores_equal_the_fitted_pipeline(model, n_filters):
     vectors = tangent.fit_transform(covariances.fit_transform(signals, targets.astype(int)))
     regression = LogisticRegression(C=0.1, max_iter=5000).fit(vectors, targets.astype(int))
     other, _ = epochs(40, seed=1)
-    theirs = regression.decision_function(
-        tangent.transform(covariances.transform(other.values.transpose(0, 2, 1)))
-    )
+    theirs = regression.decision_function(tangent.transform(covariances.transform(other.values.transpose(0, 2, 1))))
     header = type(model.header)(**{**vars(model.header), "intercept": float(regression.intercept_[0])})
     ours = from_fitted(header, covariances, tangent, regression)
     np.testing.assert_allclose([ours.score(epoch) for epoch in other.values], theirs, rtol=0, atol=1e-8)

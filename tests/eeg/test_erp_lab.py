@@ -97,10 +97,7 @@ def test_early_flashes_are_left_out_and_another_band_is_noted(graph, tmp_path):
 
 def test_what_cannot_be_calibrated_is_said(graph, tmp_path):
     streams = recording("AB", 0)
-    silent = [
-        (time, "flash", {k: v for k, v in data.items() if k != "target"})
-        for time, _, data in streams["flash"]
-    ]
+    silent = [(time, "flash", {k: v for k, v in data.items() if k != "target"}) for time, _, data in streams["flash"]]
     with pytest.raises(SessionError, match="with a cue"):
         calibrate({**streams, "flash": EventFrame.of(*silent)}, tmp_path / "m.skops", graph)
     with pytest.raises(SessionError, match="no flash"):

@@ -10,7 +10,7 @@ from tests.engine.pieces import keys, samples
 from volition.core import BusError
 from volition.core.clock import LiveClock
 from volition.engine.bus import QUEUE, Pipe, Receiver, Sender, endpoint
-from volition.engine.graph import Mailbox
+from volition.engine.step import Mailbox
 
 
 class Line:

@@ -23,8 +23,9 @@ from tests.engine.pieces import (
 )  # fmt: skip
 from volition.core import EpochFrame, LoadError, NodeError
 from volition.core.clock import SECOND
-from volition.engine.graph import Graph, Mailbox, instantiate, topological_order
+from volition.engine.graph import Graph, instantiate, topological_order
 from volition.engine.load import NodeDef
+from volition.engine.step import Mailbox
 
 
 def build(nodes, *edges, **options):

@@ -30,9 +30,7 @@ def start(app, tmp_path, *arguments):
     """``volition run`` of an app in ``live``; the process."""
     environment = {**os.environ, "OUT": str(tmp_path / "out.jsonl"), "MARKER": str(tmp_path / "marker")}
     command = [sys.executable, "-m", "volition", "run", str(LIVE / app), *arguments]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     PROCESSES.append(process)
     return process
 
@@ -85,9 +83,7 @@ def test_a_node_that_raises_restarts_its_graph_and_the_others_go_on(tmp_path):
     assert code == 1
     answer = json.loads(out)
     assert len(answer["failures"]) == 1
-    assert (
-        "graph shaky: raises: ValueError: counted too far; it starts again in 0.5 s" in answer["failures"][0]
-    )
+    assert "graph shaky: raises: ValueError: counted too far; it starts again in 0.5 s" in answer["failures"][0]
     assert "Traceback" not in err
     counts = [c for line in lines(tmp_path) for c in line.get("counts", [])]
     assert counts == list(range(len(counts))) and len(counts) > 400
@@ -140,9 +136,7 @@ def _runs(pid):
 
 def test_a_wrong_app_is_refused_before_anything_runs(tmp_path):
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text(
-        "graphs:\n  - nodes:\n      - {id: a, module: volition.nodes.eeg.filters, class: Bandpas}\n"
-    )
+    wrong.write_text("graphs:\n  - nodes:\n      - {id: a, module: volition.nodes.eeg.filters, class: Bandpas}\n")
     command = [sys.executable, "-m", "volition", "run", str(wrong)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == 2

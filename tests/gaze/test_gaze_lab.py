@@ -16,10 +16,7 @@ TOBII = "gaze/tobii_matrix_speller/eyetracker_data_tobii-p0.csv.gz"
 
 def cues(*pairs: tuple[float, str, int]) -> EventFrame:
     return EventFrame.of(
-        *(
-            (T0 + round(s * SECOND), "calibration", {"step": "cue", "target": t, "menu": m})
-            for s, t, m in pairs
-        )
+        *((T0 + round(s * SECOND), "calibration", {"step": "cue", "target": t, "menu": m}) for s, t, m in pairs)
     )
 
 

@@ -65,16 +65,13 @@ def gaze_session():
     rng = np.random.default_rng(3)
     start, centres = 1_700_000_000_000_000_000, [(0.2, 0.2), (0.8, 0.2), (0.2, 0.8), (0.8, 0.8)]
     boxes = [
-        {"id": str(k), "x": x - 0.1, "y": y - 0.1, "width": 0.2, "height": 0.2}
-        for k, (x, y) in enumerate(centres)
+        {"id": str(k), "x": x - 0.1, "y": y - 0.1, "width": 0.2, "height": 0.2} for k, (x, y) in enumerate(centres)
     ]
     numbers = np.arange(60 * 12)
     looked = np.array(centres)[(numbers // 180) % 4]
     values = looked + rng.normal(scale=0.02, size=(len(numbers), 2))
     times = start + np.round(numbers / 60 * 1e9).astype(np.int64)
-    layouts = [
-        (start + k * 3_000_000_000, "layout", {"boxes": boxes, "unit": "norm", "menu": k}) for k in range(4)
-    ]
+    layouts = [(start + k * 3_000_000_000, "layout", {"boxes": boxes, "unit": "norm", "menu": k}) for k in range(4)]
     return {"gaze": SignalFrame(times, values, ("x", "y"), 60.0, "norm"), "layout": EventFrame.of(*layouts)}
 
 

@@ -120,17 +120,13 @@ def test_signals_only_when_asked(subscribe):
     node.terminate()
 
 
-@pytest.mark.parametrize(
-    "address", ["tcp://*:5556", "tcp://0.0.0.0:5556", "tcp://192.0.2.1:5556", "tcp://eth0:1"]
-)
+@pytest.mark.parametrize("address", ["tcp://*:5556", "tcp://0.0.0.0:5556", "tcp://192.0.2.1:5556", "tcp://eth0:1"])
 def test_other_machines_need_keys(address):
     with pytest.raises(BusError, match="run `volition keys new"):
         Publish(address)
 
 
-@pytest.mark.parametrize(
-    "address", [ANYWHERE, "tcp://localhost:*", "tcp://[::1]:*", "ipc://@volition", "inproc://a"]
-)
+@pytest.mark.parametrize("address", [ANYWHERE, "tcp://localhost:*", "tcp://[::1]:*", "ipc://@volition", "inproc://a"])
 def test_this_machine_needs_none(address):
     Publish(address)
 

@@ -61,9 +61,7 @@ def test_bnci_small(tmp_path: Path) -> None:
     ]
     boxes = session.stream("layout").events.data[1]["boxes"]
     assert len(boxes) == 36
-    assert boxes[7] == pytest.approx(
-        {"id": "H", "x": 1 / 6, "y": 1 / 6, "width": 1 / 6, "height": 1 / 6, "text": "H"}
-    )
+    assert boxes[7] == pytest.approx({"id": "H", "x": 1 / 6, "y": 1 / 6, "width": 1 / 6, "height": 1 / 6, "text": "H"})
     assert session.manifest["import"]["file"] == "t1.mat" and session.manifest["ended"] == "clean"
 
 

@@ -70,11 +70,7 @@ def test_pyxdf_reads_labels_units_values_and_times(tmp_path: Path) -> None:
 
 
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False)
-    | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
@@ -242,9 +238,7 @@ while True:  # 256 Hz in virtual time, as fast as it goes
 def test_kill_loses_at_most_a_second(tmp_path: Path) -> None:
     path = tmp_path / "killed.xdf"
     code = CHILD.format(offset=OFFSET, t0=T0)
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
-    ) as child:
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         written = 0
         while written < 256 * 20 + 100:

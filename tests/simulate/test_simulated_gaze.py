@@ -42,9 +42,7 @@ def run(node: SimulatedGaze, ticks: list[float], *events: tuple) -> SignalFrame:
 
 
 def test_looks_at_the_attended_box_after_the_reaction_time():
-    frame = run(
-        SimulatedGaze(error=20.0, jitter=5.0, reaction=0.4), [0.0, 3.0], layout(1.0, 1), attend(1.0, "2", 1)
-    )
+    frame = run(SimulatedGaze(error=20.0, jitter=5.0, reaction=0.4), [0.0, 3.0], layout(1.0, 1), attend(1.0, "2", 1))
     seconds = (frame.times - T0) / SECOND
     before, after = frame.values[seconds < 1.1], frame.values[seconds > 2.2]
     assert np.linalg.norm(np.median(before, axis=0) - [960, 540]) < 15

@@ -61,9 +61,7 @@ def test_the_graph_runs_on_the_synthetic_board(name):
         while sum(map(len, frames)) < 250 and time.monotonic() < deadline:
             frames += [frame for _, frame in raw.poll(0.1)]
         assert sum(map(len, frames)) >= 250
-        assert (
-            frames[0].channels[:2] == ("Fz", "C3") and frames[0].unit[0] == "uV" and frames[0].rate == 250.0
-        )
+        assert frames[0].channels[:2] == ("Fz", "C3") and frames[0].unit[0] == "uV" and frames[0].rate == 250.0
         assert {frame.segment for frame in frames} == {0}
         assert all((np.diff(frame.times) > 0).all() for frame in frames)
         assert events.poll(20_000), "no engagement event within 20 s"

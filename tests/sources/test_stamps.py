@@ -27,9 +27,7 @@ def cuts(rng: np.random.Generator, n: int, size: int) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
-def run(
-    stamps: Stamps, times: np.ndarray, chunks: list[slice]
-) -> tuple[np.ndarray, list[int], list[tuple[int, int]]]:
+def run(stamps: Stamps, times: np.ndarray, chunks: list[slice]) -> tuple[np.ndarray, list[int], list[tuple[int, int]]]:
     """All times given, the indices at which gaps were, and the gaps."""
     out, at, gaps = [], [], []
     for chunk in chunks:

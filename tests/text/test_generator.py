@@ -132,9 +132,7 @@ def test_evidence_carries_on_into_a_typed_letter(generator):
 
 
 def test_an_undo_goes_back_into_a_half_typed_word(generator):
-    for n, (content, reason) in enumerate(
-        [("i wa", "typed"), ("i wait", "choice"), ("i wa", "undo"), ("", "undo")]
-    ):
+    for n, (content, reason) in enumerate([("i wa", "typed"), ("i wait", "choice"), ("i wa", "undo"), ("", "undo")]):
         drive(generator, now=n, i_text=text(n, content, reason))
     assert [r.half_typed for r in generator._proposer.requests[1:]] == [True, False, True, False]
 

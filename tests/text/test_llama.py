@@ -121,9 +121,7 @@ def test_prompts_must_fit(model):
 def test_log_softmax_against_scipy():
     scipy_special = pytest.importorskip("scipy.special")
     logits = np.random.default_rng(0).normal(0, 30, 100).astype(np.float32)
-    np.testing.assert_allclose(
-        log_softmax(logits), scipy_special.log_softmax(logits.astype(float)), atol=1e-12
-    )
+    np.testing.assert_allclose(log_softmax(logits), scipy_special.log_softmax(logits.astype(float)), atol=1e-12)
 
 
 def test_prompts_keep_the_newest():

@@ -41,9 +41,7 @@ def test_probabilities_equal_brute_force(seed):
     for option, (word, p) in zip(options, best, strict=True):
         # Words longer than the sequences that were summed, and paths below the search's floor, are missing.
         assert math.exp(option.log_probability) == pytest.approx(p, abs=5e-3)
-        assert normalised(option.text) == word or math.isclose(
-            expected[normalised(option.text)], p, abs_tol=5e-3
-        )
+        assert normalised(option.text) == word or math.isclose(expected[normalised(option.text)], p, abs_tol=5e-3)
     total = sum(math.exp(option.log_probability) for option in options)
     assert p_none == pytest.approx(np.clip(1 - total, 0.05, 0.95))
 

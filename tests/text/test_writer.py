@@ -37,9 +37,7 @@ def test_choices_are_inserted_as_they_are(writer):
 
 def test_the_text_may_come_from_the_menu_and_letters_are_themselves(writer):
     menus = EventFrame.of(menu(9, 1, "a", "b"))
-    assert texts(drive(writer, i_menu=menus, i_choice=EventFrame.of(choice(9, 1, "2")))) == [
-        (9, "b", "choice")
-    ]
+    assert texts(drive(writer, i_menu=menus, i_choice=EventFrame.of(choice(9, 1, "2")))) == [(9, "b", "choice")]
     assert texts(drive(writer, i_choice=EventFrame.of(choice(30, 7, "Q")))) == [(30, "bQ", "choice")]
 
 

@@ -68,7 +68,5 @@ def main() -> None:
         if os.environ.get("VOLITION_DEBUG"):
             raise
         message = f"{type(error).__name__}: {error}"
-        sys.stderr.write(
-            f"error: this should not happen: {message}\nVOLITION_DEBUG=1 shows where it happened.\n"
-        )
+        sys.stderr.write(f"error: this should not happen: {message}\nVOLITION_DEBUG=1 shows where it happened.\n")
         sys.exit(1)

@@ -50,9 +50,7 @@ class Story:
 
 def demo(
     headless: Annotated[bool, typer.Option("--headless", help="Stay in the terminal.")] = True,
-    phrases: Annotated[
-        list[str] | None, typer.Option("--phrase", help="Write this instead; repeatable.")
-    ] = None,
+    phrases: Annotated[list[str] | None, typer.Option("--phrase", help="Write this instead; repeatable.")] = None,
     seconds: Annotated[float, typer.Option(help="Give up after so many seconds.", min=1)] = 120.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated person.")] = 0,
     json: show.Json = False,

@@ -26,9 +26,7 @@ def import_session(
         with show.bar("import"):
             written = import_file(file, out)
         manifests = [read_manifest(path) or {} for path in written]
-        notes = list(
-            dict.fromkeys(n for found in manifests for n in found.get("import", {}).get("notes", []))
-        )
+        notes = list(dict.fromkeys(n for found in manifests for n in found.get("import", {}).get("notes", [])))
         sessions = [{"path": str(path), "bytes": path.stat().st_size} for path in written]
         for note in notes:
             show.say(f"note: {note}")

@@ -108,9 +108,7 @@ def page(entries: list[NodeEntry]) -> str:
         "Made by `volition nodes --markdown` from the classes themselves; a test fails when this page is "
         "stale. `volition nodes NAME` says the same in the terminal.",
         "| node | module | what it does |\n|---|---|---|\n"
-        + "\n".join(
-            f"| [{e.name}](#{e.name.lower()}) | `{_place(e)}` | {_cell(e.summary)} |" for e in entries
-        ),
+        + "\n".join(f"| [{e.name}](#{e.name.lower()}) | `{_place(e)}` | {_cell(e.summary)} |" for e in entries),
     ]
     for entry in entries:
         parts += _section(entry)

@@ -13,9 +13,7 @@ from volition.core.places import find
 
 
 def replay(
-    session: Annotated[
-        str, typer.Argument(metavar="SESSION", help="An XDF file, or the name of a shipped one.")
-    ],
+    session: Annotated[str, typer.Argument(metavar="SESSION", help="An XDF file, or the name of a shipped one.")],
     graph: Annotated[
         str | None,
         typer.Option("--graph", "-g", help="The app; without it, the one the session was made with."),

@@ -243,9 +243,7 @@ def write(name: str, folder: Path) -> list[Path]:
         When the name will not do, one of the files exists, or the folder cannot be written.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise LoadError(
-            f"{name!r} is no name for a module: take small letters, digits and _, as in my_sensor"
-        )
+        raise LoadError(f"{name!r} is no name for a module: take small letters, digits and _, as in my_sensor")
     if _taken(name):
         raise LoadError(f"{name!r} is the name of something else: take one of your own, such as my_{name}")
     texts = {

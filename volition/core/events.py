@@ -34,9 +34,7 @@ class Event(BaseModel):
             return cls.model_validate(data)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            raise FrameError(
-                f"event {cls.label}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-            ) from None
+            raise FrameError(f"event {cls.label}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 class Stream(Event):

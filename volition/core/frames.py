@@ -61,9 +61,7 @@ class SignalFrame:
                 f"a signal frame of {len(times)} times and {len(channels)} channels got values of shape {values.shape}"
             )
         if not values.flags.c_contiguous or values.dtype.kind != "f":
-            values = np.ascontiguousarray(
-                values, dtype=np.float64 if values.dtype.itemsize > 4 else np.float32
-            )
+            values = np.ascontiguousarray(values, dtype=np.float64 if values.dtype.itemsize > 4 else np.float32)
         self.times = _readonly(times)
         self.values = _readonly(values)
         self.channels = channels
@@ -274,9 +272,7 @@ class EpochFrame:
         index = pd.MultiIndex.from_arrays(
             [np.repeat(self.times, n_samples).view("M8[ns]"), times.view("M8[ns]")], names=["epoch", "time"]
         )
-        table = pd.DataFrame(
-            self.values.reshape(n_epochs * n_samples, -1), index=index, columns=list(self.channels)
-        )
+        table = pd.DataFrame(self.values.reshape(n_epochs * n_samples, -1), index=index, columns=list(self.channels))
         return table, {"rate": self.rate, "epochs": [dict(d) for d in self.data]}
 
 
@@ -304,9 +300,7 @@ def from_pandas(table: pd.DataFrame, meta: Mapping[str, Any] | None = None) -> S
     try:
         values = table.to_numpy(dtype=np.float64, copy=True)
     except (TypeError, ValueError) as error:
-        raise FrameError(
-            f"columns {list(map(str, table.columns))} are neither numbers nor events: {error}"
-        ) from None
+        raise FrameError(f"columns {list(map(str, table.columns))} are neither numbers nor events: {error}") from None
     unit = meta.get("unit", "")
     return SignalFrame(
         times,

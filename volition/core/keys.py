@@ -67,9 +67,7 @@ def create(folder: str | Path, name: str) -> Path:
         raise BusError(f"keys: {name!r} is no name for a key; use letters, digits, - and _")
     public, secret = folder / f"{name}.key", folder / f"{name}.key_secret"
     if public.exists() or secret.exists():
-        raise BusError(
-            f"keys: {folder} has a pair {name!r} already; take another name, or delete the two files"
-        )
+        raise BusError(f"keys: {folder} has a pair {name!r} already; take another name, or delete the two files")
     try:
         clients = folder / CLIENTS
         for place in (folder, clients):
@@ -122,9 +120,7 @@ def _read(path: Path) -> tuple[bytes, bytes | None]:
         raise BusError(f"keys: {path} is no key file: {error}") from None
 
 
-def secure_server(
-    context: zmq.Context[Any], socket: zmq.Socket[Any], folder: str | Path
-) -> ThreadAuthenticator:
+def secure_server(context: zmq.Context[Any], socket: zmq.Socket[Any], folder: str | Path) -> ThreadAuthenticator:
     """Let only the readers in ``clients/`` connect to a socket that is going to be bound.
 
     The authenticator that comes back watches over the whole context; stop it before the context is closed.

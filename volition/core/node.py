@@ -96,11 +96,7 @@ class Node(TimefluxNode):
                 port = self.ports[name] = Port()
                 return port
             near = difflib.get_close_matches(name, self.port_specs, 1)
-            hint = (
-                f"; did you mean {near[0]!r}?"
-                if near
-                else f"; it has {', '.join(map(repr, self.port_specs))}"
-            )
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(map(repr, self.port_specs))}"
             raise NodeError(f"{self.id or type(self).__name__}: there is no port {name!r}{hint}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -326,6 +322,4 @@ def drive(node: Node, now: int | None = None, **inputs: Frame) -> dict[str, Any]
     with contextlib.suppress(AttributeError):
         del node.wake
     node.update()
-    return {
-        name: port.frame for name, port in node.ports.items() if name[0] == "o" and port.frame is not None
-    }
+    return {name: port.frame for name, port in node.ports.items() if name[0] == "o" and port.frame is not None}

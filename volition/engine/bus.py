@@ -28,7 +28,7 @@ from volition.core.errors import BusError
 from volition.core.events import Dropped
 from volition.core.frames import Frame
 from volition.engine.codec import decode, encode
-from volition.engine.graph import Mailbox
+from volition.engine.step import Mailbox
 
 QUEUE = 64
 """Messages that a socket holds on top of the edge's own capacity."""
@@ -112,9 +112,7 @@ class Sender:
 class Receiver:
     """The reading ends of all pipes of one graph, in one thread."""
 
-    def __init__(
-        self, context: zmq.Context[Any], notify: Callable[[], None], on_error: Callable[[str], None]
-    ):
+    def __init__(self, context: zmq.Context[Any], notify: Callable[[], None], on_error: Callable[[str], None]):
         self._context = context
         self._notify = notify
         self._on_error = on_error

@@ -7,26 +7,24 @@ no part. Nodes that act on the world outside are muted.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from timeflux.core.node import Node as TimefluxNode
 
 from volition.core.clock import SECOND, VirtualClock
 from volition.core.errors import LoadError, SessionError
 from volition.core.frames import EventFrame, Frame, SignalFrame
 from volition.core.node import Node, Source
-from volition.engine.graph import REPORTS, Graph, Mailbox, instantiate
+from volition.engine.feed import Digest, Feed
+from volition.engine.graph import REPORTS, Graph, instantiate
 from volition.engine.jobs import VirtualJobs
 from volition.engine.load import App, EdgeDef, GraphDef, beside, load
 from volition.engine.recording import RECORDER, node_class, stream_name
+from volition.engine.step import Mailbox
 
 ROUNDS = 64
 """How often graphs may answer each other at one virtual time before time moves on."""
@@ -54,80 +52,12 @@ class Result:
         """Recorded seconds per second of computing."""
         return self.seconds / self.wall_seconds if self.wall_seconds else float("inf")
 
-    def events(
-        self, node: str, port: str = "o", label: str | None = None
-    ) -> list[tuple[int, str, Mapping[str, Any]]]:
+    def events(self, node: str, port: str = "o", label: str | None = None) -> list[tuple[int, str, Mapping[str, Any]]]:
         """The events of a tapped port."""
         return [e for frame in self.taps[node, port] for e in frame if label is None or e[1] == label]
 
 
-class Digest:
-    """A SHA-256 over all outputs that does not depend on how they were cut into frames."""
-
-    def __init__(self) -> None:
-        self._parts: dict[str, Any] = {}
-        self.frames = 0
-
-    def add(self, name: str, frame: Frame) -> None:
-        """One more frame of the output ``name``."""
-        self.frames += 1
-        parts = self._parts.get(name)
-        if parts is None:
-            parts = self._parts[name] = (hashlib.sha256(), hashlib.sha256())
-        parts[0].update(frame.times.data)
-        if isinstance(frame, EventFrame):
-            for _, label, data in frame:
-                parts[1].update(json.dumps([label, data], sort_keys=True, default=_plain).encode() + b"\n")
-        elif isinstance(frame, SignalFrame):
-            parts[1].update(np.ascontiguousarray(frame.values).data)
-        else:
-            for values, data in zip(frame.values, frame.data, strict=True):
-                parts[1].update(np.ascontiguousarray(values).data)
-                parts[1].update(json.dumps(dict(data), sort_keys=True, default=_plain).encode() + b"\n")
-
-    def hexdigest(self) -> str:
-        """The digest over all outputs in the order of their names."""
-        total = hashlib.sha256()
-        for name in sorted(self._parts):
-            times, values = self._parts[name]
-            total.update(f"{name} {times.hexdigest()} {values.hexdigest()}\n".encode())
-        return total.hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
-
-
-class Feed:
-    """One recorded stream on its way to a source's inbox."""
-
-    def __init__(self, source: Source, port: str, frames: Sequence[SignalFrame] | Sequence[EventFrame]):
-        self.source, self.port = source, port
-        self._frames: deque[Any] = deque(frame for frame in frames if len(frame))
-        self._at = 0
-        self.start = min((int(f.times[0]) for f in self._frames), default=None)
-        self.end = max((int(f.times[-1]) for f in self._frames), default=None)
-        first = self._frames[0] if self._frames else None
-        self.rate = first.rate if isinstance(first, SignalFrame) else 0.0
-
-    def advance(self, now: int) -> None:
-        """Give the source everything up to and including ``now``."""
-        while self._frames:
-            frame = self._frames[0]
-            stop = int(frame.times.searchsorted(now, "right"))
-            if stop > self._at:
-                whole = self._at == 0 and stop == len(frame)
-                self.source.inbox.append((self.port, frame if whole else frame[self._at : stop]))
-                self._at = stop
-            if self._at < len(frame):
-                return
-            self._frames.popleft()
-            self._at = 0
-
-
-def streams_for(
-    app: App, streams: Streams, names: Mapping[str, str] | None = None
-) -> dict[tuple[str, str], Any]:
+def streams_for(app: App, streams: Streams, names: Mapping[str, str] | None = None) -> dict[tuple[str, str], Any]:
     """Which recorded stream stands in for which output of which source.
 
     Parameters

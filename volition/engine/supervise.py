@@ -163,9 +163,7 @@ class Supervisor:
             for n, e in enumerate(self.app.edges)
         ]
         if any(graph.id == RECORDER for graph in self.app.graphs):
-            own = Pipe(
-                "supervisor", endpoint(folder, len(pipes)), "", REPORTS, "o", RECORDER, RECORDER, "i_reports"
-            )
+            own = Pipe("supervisor", endpoint(folder, len(pipes)), "", REPORTS, "o", RECORDER, RECORDER, "i_reports")
             pipes.append(own)
             self._recorder = Sender(self._context, own, self.clock, lambda: self._stop)
         for graph in self.app.graphs:
@@ -207,9 +205,7 @@ class Supervisor:
             for child in self._children:
                 if not child.ready and not child.alive():
                     self._read(0)
-                    failure = child.failure or {
-                        "message": f"graph {child.name}: {_ending(child.process.exitcode)}"
-                    }
+                    failure = child.failure or {"message": f"graph {child.name}: {_ending(child.process.exitcode)}"}
                     self._listen("failed", failure)
                     self.exit_code = int(failure.get("exit_code", 2)) or 2
                     return False
@@ -253,9 +249,7 @@ class Supervisor:
         self.exit_code = 1
         if now - child.started > STEADY_SECONDS:
             child.crashes = 0
-        message = (child.failure or {}).get(
-            "message"
-        ) or f"graph {child.name}: {_ending(child.process.exitcode)}"
+        message = (child.failure or {}).get("message") or f"graph {child.name}: {_ending(child.process.exitcode)}"
         if child.crashes >= len(BACK_OFF) or (child.failure or {}).get("final"):
             child.down = True
             for other in self._children:

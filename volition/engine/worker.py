@@ -275,9 +275,7 @@ class Worker:
 
     def _start_threads(self, sources: list[Source]) -> None:
         for source in sources:
-            thread = threading.Thread(
-                target=self._feed, args=(source,), name=f"source-{source.id}", daemon=True
-            )
+            thread = threading.Thread(target=self._feed, args=(source,), name=f"source-{source.id}", daemon=True)
             thread.start()
             self._threads.append(thread)
 

@@ -148,9 +148,7 @@ def evaluate(
     flashes = _paired(result.taps[cutter, "o"], result.events(decoder.id))
     targets = np.array([flash.target for flash in flashes])
     if not flashes or targets.all() or not targets.any():
-        raise SessionError(
-            "there is nothing to evaluate: no flash, or none of either kind, that states 'target'"
-        )
+        raise SessionError("there is nothing to evaluate: no flash, or none of either kind, that states 'target'")
     preprocessing = describe_preprocessing(app, cutter)
     differs = f"the model was trained after {header.preprocessing}, the app has {preprocessing}"
     return {
@@ -169,12 +167,7 @@ def evaluate(
 
 def describe_preprocessing(app: App, node: str) -> str:
     """The nodes that a signal passes before ``node`` cuts it into epochs, with the parameters given."""
-    parts = [
-        n
-        for graph in upstream(app, node).graphs
-        for n in graph.nodes
-        if not issubclass(node_class(n), Source)
-    ]
+    parts = [n for graph in upstream(app, node).graphs for n in graph.nodes if not issubclass(node_class(n), Source)]
     return " > ".join(
         f"{n.class_name}({', '.join(f'{key}={n.params[key]}' for key in sorted(n.params))})" for n in parts
     )
@@ -239,9 +232,7 @@ def _opened(session: str | Path | Session | Mapping[str, Any]) -> Session | Mapp
 
 def _first_sample(session: Session | Mapping[str, Any]) -> int:
     streams: Iterable[Any] = (
-        [stream.frames for stream in session.streams.values()]
-        if isinstance(session, Session)
-        else session.values()
+        [stream.frames for stream in session.streams.values()] if isinstance(session, Session) else session.values()
     )
     frames = [frame for some in streams for frame in (some if isinstance(some, (list, tuple)) else [some])]
     return min((int(f.times[0]) for f in frames if isinstance(f, SignalFrame) and len(f)), default=0)
@@ -262,9 +253,7 @@ def _up_to_and_with(app: App, node: NodeDef) -> App:
     part = upstream(app, node.id)
     graph = next(graph for graph in app.graphs if node in graph.nodes)
     edges = [e for e in graph.edges if e.target_node == node.id]
-    whole = replace(
-        part.graphs[0], nodes=[*part.graphs[0].nodes, node], edges=[*part.graphs[0].edges, *edges]
-    )
+    whole = replace(part.graphs[0], nodes=[*part.graphs[0].nodes, node], edges=[*part.graphs[0].edges, *edges])
     return replace(part, graphs=[whole])
 
 
@@ -301,9 +290,7 @@ def _joined(frames: Sequence[EpochFrame], earliest: int) -> tuple[EpochFrame, in
     return epochs, int((labelled & (times < earliest)).sum())
 
 
-def _paired(
-    frames: Sequence[EpochFrame], evidence: Sequence[tuple[int, str, Mapping[str, Any]]]
-) -> list[Flashed]:
+def _paired(frames: Sequence[EpochFrame], evidence: Sequence[tuple[int, str, Mapping[str, Any]]]) -> list[Flashed]:
     """The evidence of each labelled epoch; those that gave none are left out."""
     found: dict[tuple[int, int, tuple[str, ...]], float] = {}
     for time, _, data in evidence:

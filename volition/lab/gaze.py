@@ -76,9 +76,7 @@ def evaluate(
             wrong.append({"prompt": menu, "cued": target, "found": best})
         values = np.array([log_v.get(box["id"], 0.0) for box in layout["boxes"]])
         losses.append(float(np.logaddexp.reduce(values) - log_v.get(target, 0.0)))
-    errors = [
-        e for prompt in prompts.values() if (e := _error(session.stream("gaze").frames, prompt)) is not None
-    ]
+    errors = [e for prompt in prompts.values() if (e := _error(session.stream("gaze").frames, prompt)) is not None]
     return {
         "prompts_right": right,
         "prompts_total": len(prompts),
@@ -95,9 +93,7 @@ Prompt = tuple[int, int, str, Mapping[str, Any]]
 """From, until (ns UTC), the id of the cued box, the layout."""
 
 
-def prompts_of(
-    layouts: EventFrame, cues: EventFrame, flashes: EventFrame | None, length: int
-) -> dict[int, Prompt]:
+def prompts_of(layouts: EventFrame, cues: EventFrame, flashes: EventFrame | None, length: int) -> dict[int, Prompt]:
     """The prompts by menu: what was cued for each layout, and the time in which the person was to look.
 
     Raises

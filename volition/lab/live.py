@@ -57,9 +57,7 @@ class Ear:
     ) -> None:
         self._context.destroy(linger=0)
 
-    def run(
-        self, hear: Callable[[str, dict[str, Any]], None], seconds: float, done: Callable[[], bool]
-    ) -> int:
+    def run(self, hear: Callable[[str, dict[str, Any]], None], seconds: float, done: Callable[[], bool]) -> int:
         """Run until ``done`` or for ``seconds``; ``hear`` gets (label, data) of every event. The exit code."""
 
         def until() -> bool:
@@ -68,6 +66,4 @@ class Ear:
                 hear(message[0].decode(), json.loads(message[1])["data"])
             return done()
 
-        return Supervisor(self.app, self.seed, override=self.override, listener=self.listener).run(
-            seconds, until
-        )
+        return Supervisor(self.app, self.seed, override=self.override, listener=self.listener).run(seconds, until)

@@ -18,9 +18,7 @@ def resets(offsets: np.ndarray) -> np.ndarray:
     return found
 
 
-def to_recorder_clock(
-    stamps: np.ndarray, measured: np.ndarray, offsets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def to_recorder_clock(stamps: np.ndarray, measured: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Time stamps of a sender as seconds of the recorder, and which of its clocks each came from.
 
     Parameters

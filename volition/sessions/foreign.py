@@ -39,20 +39,14 @@ def events(head: StreamHeader, times: np.ndarray, texts: Sequence[Sequence[Any]]
 
 
 def _event(head: StreamHeader, row: Sequence[Any]) -> tuple[str, Mapping[str, Any]]:
-    texts = [
-        value if isinstance(value, str) else f"{value:g}" if _is_float(value) else str(value) for value in row
-    ]
+    texts = [value if isinstance(value, str) else f"{value:g}" if _is_float(value) else str(value) for value in row]
     first = texts[0] if texts else ""
     if len(texts) == 1 and first.startswith("{"):
         try:
             event = json.loads(first)
         except ValueError:
             event = None
-        if (
-            isinstance(event, dict)
-            and isinstance(event.get("label"), str)
-            and isinstance(event.get("data"), dict)
-        ):
+        if isinstance(event, dict) and isinstance(event.get("label"), str) and isinstance(event.get("data"), dict):
             return event["label"], event["data"]
     data: dict[str, Any] = {"state": first, "source": head.name}
     if len(texts) > 1:
@@ -82,9 +76,7 @@ def streams(
             notes.append(f"{head.name}: {np.sum(~usable)} samples with impossible time stamps were left out")
         times = np.rint(stamps[usable] * 1e9).astype(np.int64) + offset
         rows = [row for row, use in zip(stream["time_series"], usable, strict=False) if use]
-        if head.format == "string" or (
-            head.format.startswith("int") and not head.rate and len(head.channels) == 1
-        ):
+        if head.format == "string" or (head.format.startswith("int") and not head.rate and len(head.channels) == 1):
             found.append((head, [events(head, times, rows)]))
             continue
         values = np.asarray(stream["time_series"])
@@ -106,9 +98,7 @@ def mend_resets(raw: list[Any], synchronized: list[Any], notes: list[str]) -> li
         mapped, clock = clocks.to_recorder_clock(stamps, measured, offsets)
         pause = max(BREAK_SECONDS, BREAK_SAMPLES / head.rate) if head.rate else BREAK_SECONDS
         stream["time_stamps"] = clocks.dejitter(mapped, clock, head.rate, pause)
-        notes.append(
-            f"{head.name}: the sender's clock began anew {count} time(s); the pieces were put in order"
-        )
+        notes.append(f"{head.name}: the sender's clock began anew {count} time(s); the pieces were put in order")
     return synchronized
 
 
@@ -139,9 +129,7 @@ def _date(text: str) -> datetime | None:
     return None
 
 
-def _segments(
-    head: StreamHeader, times: np.ndarray, values: np.ndarray, notes: list[str]
-) -> list[SignalFrame]:
+def _segments(head: StreamHeader, times: np.ndarray, values: np.ndarray, notes: list[str]) -> list[SignalFrame]:
     if not len(times):
         return []
     # Dejittering fits a line to each piece, which may take up to half of a break away.
@@ -166,9 +154,7 @@ def _segments(
     if dropped:
         notes.append(f"{head.name}: {dropped} samples whose times ran back into earlier ones were left out")
     if moved:
-        notes.append(
-            f"{head.name}: {moved} samples were not later than the one before and were moved by nanoseconds"
-        )
+        notes.append(f"{head.name}: {moved} samples were not later than the one before and were moved by nanoseconds")
     _note_rate(head, frames, notes)
     return frames
 

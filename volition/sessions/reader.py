@@ -107,8 +107,7 @@ class Session:
         """The stream of that name; a SessionError that lists what there is."""
         if name not in self.streams:
             raise SessionError(
-                f"{self.path}: there is no stream {name!r}; "
-                f"the recording holds {', '.join(map(repr, self.streams))}"
+                f"{self.path}: there is no stream {name!r}; the recording holds {', '.join(map(repr, self.streams))}"
             )
         return self.streams[name]
 
@@ -182,9 +181,7 @@ class _Notes(logging.Handler):
             self._notes.append(text)
 
 
-def _load(
-    data: bytes, synchronize: bool, path: Path, notes: list[str]
-) -> tuple[list[Any], Mapping[str, Any] | None]:
+def _load(data: bytes, synchronize: bool, path: Path, notes: list[str]) -> tuple[list[Any], Mapping[str, Any] | None]:
     import pyxdf
 
     logger = logging.getLogger("pyxdf.pyxdf")
@@ -201,9 +198,7 @@ def _load(
                 jitter_break_threshold_samples=foreign.BREAK_SAMPLES,
             )
     except Exception as error:  # pyxdf lets through whatever a damaged file makes happen
-        raise SessionError(
-            f"{path}: the file is damaged beyond reading: {type(error).__name__}: {error}"
-        ) from None
+        raise SessionError(f"{path}: the file is damaged beyond reading: {type(error).__name__}: {error}") from None
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate
@@ -219,8 +214,7 @@ def _own_streams(raw: list[Any]) -> list[tuple[StreamHeader, Frames]]:
     borders: dict[str, list[tuple[int, int]]] = {}
     heads = [StreamHeader.of(stream["info"]) for stream in raw]
     times = [
-        np.rint(np.asarray(stream["time_stamps"], dtype=np.float64) * 1e9).astype(np.int64)
-        + head.utc_offset_ns
+        np.rint(np.asarray(stream["time_stamps"], dtype=np.float64) * 1e9).astype(np.int64) + head.utc_offset_ns
         for stream, head in zip(raw, heads, strict=True)
     ]
     for stream, head, at in zip(raw, heads, times, strict=True):

@@ -48,9 +48,7 @@ def whole_chunks(data: bytes) -> tuple[bytes, list[str]]:
             kept.append(data[at:end])
             at = end
             continue
-        if end is None or not (
-            end == len(data) or _chunk_end(data, end)
-        ):  # its length cannot be trusted either
+        if end is None or not (end == len(data) or _chunk_end(data, end)):  # its length cannot be trusted either
             boundary = data.find(BOUNDARY, at + 1)
             if boundary < 0:
                 notes.append(f"torn tail: the last {len(data) - at} bytes were not readable")

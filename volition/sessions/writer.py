@@ -91,9 +91,7 @@ class SessionWriter:
             stream = self._stream(name, ("events",), frame, type or "Markers")
             self._xdf.write_events(stream, frame)
         else:
-            raise SessionError(
-                f"{self.path}: {name!r}: {_kind(frame)} cannot be recorded, only signals and events"
-            )
+            raise SessionError(f"{self.path}: {name!r}: {_kind(frame)} cannot be recorded, only signals and events")
 
     def flush(self) -> None:
         """Bring everything that waits to the file."""

@@ -144,15 +144,11 @@ class XdfWriter:
         self._syncing: Future[None] | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._size = 0
-        mode = (
-            os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL) | getattr(os, "O_BINARY", 0)
-        )
+        mode = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL) | getattr(os, "O_BINARY", 0)
         try:
             self._fd = os.open(self.path, mode, 0o644)
         except FileExistsError:
-            raise SessionError(
-                f"{self.path}: the file exists and is not overwritten; choose another name"
-            ) from None
+            raise SessionError(f"{self.path}: the file exists and is not overwritten; choose another name") from None
         except OSError as error:
             raise SessionError(f"{self.path}: cannot be written: {error.strerror}") from None
         self._write(MAGIC + chunk(FILE_HEADER, _document({"version": "1.0", "volition": 1})))
@@ -200,9 +196,7 @@ class XdfWriter:
             More meta-data for the header's ``desc``.
         """
         if dtype not in _FORMATS:
-            raise SessionError(
-                f"{self.path}: stream {name!r}: a stream holds {', '.join(_FORMATS)}, not {dtype!r}"
-            )
+            raise SessionError(f"{self.path}: stream {name!r}: a stream holds {', '.join(_FORMATS)}, not {dtype!r}")
         units = [units] * len(channels) if isinstance(units, str) else list(units)
         if len(units) != len(channels):
             raise SessionError(f"{self.path}: stream {name!r}: {len(channels)} channels, {len(units)} units")
@@ -210,8 +204,7 @@ class XdfWriter:
             if _UNPRINTABLE.search(text):
                 raise SessionError(f"{self.path}: stream {name!r}: {text!r} holds characters that XML cannot")
         described = [
-            {"label": label, "unit": xdf_unit(unit), "type": type}
-            for label, unit in zip(channels, units, strict=True)
+            {"label": label, "unit": xdf_unit(unit), "type": type} for label, unit in zip(channels, units, strict=True)
         ]
         number = len(self._streams) + 1
         info: dict[str, Any] = {

@@ -49,9 +49,7 @@ class Band(Node):
     def infer(self, inputs):
         rate = inputs["i"].rate
         if rate is not None and self.high >= rate / 2:
-            raise NodeError(
-                f"the edge high of {self.high:g} Hz is above the Nyquist frequency of {rate / 2:g} Hz"
-            )
+            raise NodeError(f"the edge high of {self.high:g} Hz is above the Nyquist frequency of {rate / 2:g} Hz")
         return {"o": inputs["i"]}
 
 

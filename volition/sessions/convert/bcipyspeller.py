@@ -44,11 +44,7 @@ def recognises(path: Path) -> bool:
             head = list(islice(file, 3))
     except (OSError, EOFError, UnicodeDecodeError):
         return False
-    return (
-        len(head) == 3
-        and head[0].startswith("daq_type,")
-        and {"lsl_timestamp", "left_x"} <= _columns(head[2])
-    )
+    return len(head) == 3 and head[0].startswith("daq_type,") and {"lsl_timestamp", "left_x"} <= _columns(head[2])
 
 
 def convert(path: Path, out: Path) -> list[Path]:
@@ -61,9 +57,7 @@ def convert(path: Path, out: Path) -> list[Path]:
     triggers, positions = path.with_name(TRIGGERS), path.with_name(POSITIONS)
     missing = [p.name for p in (triggers, positions) if not p.is_file()]
     if missing:
-        notes.append(
-            f"{' and '.join(missing)} not found beside the file: there are no layout, cue and flash events"
-        )
+        notes.append(f"{' and '.join(missing)} not found beside the file: there are no layout, cue and flash events")
     else:
         streams.update(event_streams(read_triggers(triggers), read_boxes(positions)))
     return [write_session(out, path, FORMAT.name, streams, notes)]
@@ -118,9 +112,7 @@ def read_boxes(path: Path) -> list[Box]:
     """The keys as boxes in norm units, as wide and as high as the keys are apart."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-        centres = {
-            key: (float(at[0]), float(at[1])) for key, at in table.items() if not key.startswith("screen_")
-        }
+        centres = {key: (float(at[0]), float(at[1])) for key, at in table.items() if not key.startswith("screen_")}
         if not centres:
             raise ValueError("it names no key")
     except (OSError, ValueError, TypeError, IndexError, AttributeError) as error:

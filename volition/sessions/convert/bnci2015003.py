@@ -126,10 +126,7 @@ def _parts(path: Path) -> dict[str, np.ndarray] | None:
     if not set(PARTS) <= set(struct.dtype.names):
         return None
     parts = {name: np.asarray(struct[name]) for name in PARTS}
-    fits = all(
-        x.ndim == 2 and x.shape[0] == _ROWS and x.shape[1] > 1 and x.dtype.kind in "fiu"
-        for x in parts.values()
-    )
+    fits = all(x.ndim == 2 and x.shape[0] == _ROWS and x.shape[1] > 1 and x.dtype.kind in "fiu" for x in parts.values())
     return parts if fits else None
 
 
