@@ -101,9 +101,15 @@ class SignalFrame:
 
     def __getitem__(self, rows: slice) -> SignalFrame:
         """Some consecutive samples of the frame, without a copy."""
-        return SignalFrame(
-            self.times[rows], self.values[rows], self.channels, self.rate, self.unit, self.segment, self.meta
-        )
+        piece = SignalFrame.__new__(SignalFrame)  # the checks of __init__ hold for every part of a checked frame
+        piece.times = self.times[rows]
+        piece.values = self.values[rows]
+        piece.channels = self.channels
+        piece.rate = self.rate
+        piece.unit = self.unit
+        piece.segment = self.segment
+        piece.meta = self.meta
+        return piece
 
     def indices(self, channels: Sequence[str], node: str = "") -> list[int]:
         """Column numbers of ``channels``; a FrameError that names what there is when one is missing."""

@@ -53,6 +53,10 @@ class Node(TimefluxNode):
     clock: Clock = _CLOCK
     """The run's clock, for sources that stamp what arrives; all other nodes read ``now``."""
 
+    _watched: ClassVar[tuple[str, ...]] = ()
+    """Inputs whose identity a restart depends on."""
+    _watches_more: ClassVar[bool] = False
+
     chunk_dependent: ClassVar[str] = ""
     """Why the outputs depend on how the input was cut; empty for nearly all nodes, which do not."""
 
@@ -64,6 +68,9 @@ class Node(TimefluxNode):
                 if isinstance(value, PortSpec):
                     specs[value.name] = value
         cls.port_specs = specs
+        inputs = [spec for spec in specs.values() if spec.direction == "i"]
+        cls._watched = tuple(spec.name for spec in inputs if not spec.many and spec.kind != "events")
+        cls._watches_more = any(spec.many for spec in inputs)
         if "update" in vars(cls):
             cls.update = _prepared(vars(cls)["update"])  # type: ignore[method-assign, assignment]
 
@@ -189,11 +196,10 @@ class Node(TimefluxNode):
         if not self.engine_driven:
             self.now = _CLOCK.now()
         stale = False
-        for name, port in self.ports.items():
-            if name[0] == "o" or (port._frame is None and not port):
-                continue
-            frame = port.frame
-            if type(frame) is EventFrame or not len(frame):
+        for name in self._watched if not self._watches_more else [n for n in self.ports if n[0] == "i"]:
+            port = self.ports[name]
+            frame = port._frame if port._frame is not None else port.frame
+            if frame is None or type(frame) is EventFrame or not len(frame):
                 continue
             identity = frame.identity
             if self._identities.get(name) != identity:

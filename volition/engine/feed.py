@@ -18,21 +18,21 @@ class Digest:
     """A SHA-256 over all outputs that does not depend on how they were cut into frames."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, Any] = {}
+        self._parts: dict[tuple[str, str, str], Any] = {}
         self.frames = 0
 
-    def add(self, name: str, frame: Frame) -> None:
-        """One more frame of the output ``name``."""
+    def add(self, graph: str, node: str, port: str, frame: Frame) -> None:
+        """One more frame of an output."""
         self.frames += 1
-        parts = self._parts.get(name)
+        parts = self._parts.get((graph, node, port))
         if parts is None:
-            parts = self._parts[name] = (hashlib.sha256(), hashlib.sha256())
+            parts = self._parts[graph, node, port] = (hashlib.sha256(), hashlib.sha256())
         parts[0].update(frame.times.data)
         if isinstance(frame, EventFrame):
             for _, label, data in frame:
                 parts[1].update(json.dumps([label, data], sort_keys=True, default=_plain).encode() + b"\n")
         elif isinstance(frame, SignalFrame):
-            parts[1].update(np.ascontiguousarray(frame.values).data)
+            parts[1].update(frame.values.data)
         else:
             for values, data in zip(frame.values, frame.data, strict=True):
                 parts[1].update(np.ascontiguousarray(values).data)
@@ -43,7 +43,7 @@ class Digest:
         total = hashlib.sha256()
         for name in sorted(self._parts):
             times, values = self._parts[name]
-            total.update(f"{name} {times.hexdigest()} {values.hexdigest()}\n".encode())
+            total.update(f"{'.'.join(name)} {times.hexdigest()} {values.hexdigest()}\n".encode())
         return total.hexdigest()
 
 

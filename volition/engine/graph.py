@@ -146,8 +146,7 @@ class Graph:
     def _tick_ours(self, step: Step, now: int, entry: list[Any]) -> None:
         node = step.node
         if step.dirty:
-            for port in node.ports.values():
-                port.clear()
+            step.clear()
             step.dirty = False
         arrived, counts = step.receive(self._clock)
         if counts:
@@ -215,9 +214,8 @@ class Graph:
         """(node id, port name, frame) of all outputs of nodes of ours that this tick filled."""
         for step in self.steps:
             if step.ours and step.dirty:
-                for name, port in step.node.ports.items():
-                    if name[0] == "o" and port.frame is not None and len(port.frame):
-                        yield step.id, name, port.frame
+                for name, frame in step.outputs():
+                    yield step.id, name, frame
 
     def output(self, node: str, port: str) -> list[Frame]:
         """The frames that a (perhaps globbed) output holds now, converted from pandas where needed."""

@@ -234,7 +234,6 @@ class Replay:
     def _settle(self, now: int, each: Callable[[str, str, str, Frame], None] | None) -> None:
         """Tick every graph at ``now``, again while they have something for each other."""
         for round_number in range(ROUNDS):
-            again = False
             for graph in self.graphs:
                 if round_number and not graph.pending():
                     continue
@@ -244,8 +243,7 @@ class Replay:
                         each(graph.id, node, port, frame)
                 for edge, box in self._out.get(graph.id, ()):
                     box.frames.extend(graph.output(edge.source_node, edge.source_port))
-            again = any(graph.pending() for graph in self.graphs)
-            if not again:
+            if not any(graph.pending() for graph in self.graphs):
                 return
 
     def close(self) -> None:
@@ -294,7 +292,7 @@ def replay(  # noqa: PLR0913 - one call for notebooks; all but two have defaults
     progress
         Called now and then with the part that is done, 0..1.
     digest
-        Whether to compute the SHA-256 over all outputs.
+        Whether to compute the SHA-256 over all outputs of nodes that are not replayed themselves.
 
     Raises
     ------
@@ -309,12 +307,15 @@ def replay(  # noqa: PLR0913 - one call for notebooks; all but two have defaults
     def each(graph: str, node: str, port: str, frame: Frame) -> None:
         if (node, port) in kept:
             kept[node, port].append(frame)
-        if digest:
-            hashes.add(f"{graph}.{node}.{port}", frame)
+        if digest and (node not in sources or only_sources):
+            hashes.add(graph, node, port, frame)
 
     reports: list[tuple[int, str, dict[str, Any]]] = []
     with beside(*(app.folders or (app.folder,))):
         runner = Replay(upstream(app, upto) if upto else app, streams, chunk, override, seed, names)
+        # What sources give is what the session holds; it counts only where there is nothing else.
+        sources = {node for graph in runner.graphs for node in graph.sources}
+        only_sources = all(node in sources for graph in runner.graphs for node in graph.nodes)
         begin = time.perf_counter()
         try:
             for _ in runner.run(each if digest or kept else None, progress):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,21 @@ class Step:
         self.mailboxes: list[Mailbox] = []
         self.fresh = True
         self.dirty = True
+
+    def clear(self) -> None:
+        """Empty the ports of a node of ours."""
+        for port in self.node.ports.values():
+            port._frame = port._data = port._meta = None  # Port.clear, without the call
+
+    def outputs(self) -> Iterator[tuple[str, Frame]]:
+        """The frames on the output ports of a node of ours, with the ports' names."""
+        for name, port in self.node.ports.items():
+            if name[0] == "o":
+                frame = port._frame
+                if frame is None:
+                    frame = port.frame
+                if frame is not None and len(frame):
+                    yield name, frame
 
     def receive(self, clock: Clock | None) -> tuple[bool, list[int]]:
         """Fill the inputs; whether anything came, and how many messages each mailbox gave."""
