@@ -119,3 +119,16 @@ def test_our_node_among_theirs_says_the_same_under_either_program(tmp_path, prog
     sos = butter(4, (1.0, 20.0), "bandpass", fs=100, output="sos")
     expected, _ = sosfilt(sos, signal, axis=0, zi=sosfilt_zi(sos)[:, :, None] * signal[0])
     assert np.allclose(rows.to_numpy(), expected)
+
+
+def test_timeflux_lsl_nodes_import_though_pylsl_lost_two_names(tmp_path):
+    from volition.engine.check import check
+
+    app = tmp_path / "app.yaml"
+    app.write_text(
+        "graphs:\n  - nodes:\n"
+        "      - {id: receive, module: timeflux.nodes.lsl, class: Receive, params: {prop: type, value: EEG}}\n"
+        "      - {id: send, module: timeflux.nodes.lsl, class: Send, params: {name: out}}\n"
+        "    edges:\n      - {source: receive, target: send}\n"
+    )
+    assert check(app) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +32,9 @@ __all__ = [
     "schema_of",
     "signature_of",
 ]
+
+
+_BRANCH = re.compile(r"(list|dict|tuple|set)\[.*\]|str|int|float|bool|constrained-(str|int|float)|literal\[.*\]")
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ def problems(cls: type, params: Mapping[str, Any]) -> list[Problem]:
 
 
 def _sentence(error: Any) -> str:
-    name = ".".join(map(str, error["loc"]))
+    # Where a parameter may be of several types, pydantic puts the type that it tried into the path.
+    name = ".".join(str(part) for part in error["loc"] if not _BRANCH.fullmatch(str(part)))
     if error["type"] == "extra_forbidden":
         return f"there is no parameter {name!r}"
     if error["type"] == "missing":

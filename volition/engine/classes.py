@@ -18,6 +18,7 @@ from types import ModuleType
 from timeflux.core.node import Node as TimefluxNode
 
 from volition.core.errors import LoadError
+from volition.engine.modules import import_module
 from volition.engine.positions import did_you_mean
 
 _PACKAGES = {
@@ -29,7 +30,6 @@ _PACKAGES = {
     "usb": "pyusb",
 }
 """Packages whose modules have another name."""
-_REPLACED = {"timeflux.nodes.lsl": "volition.nodes.sources.lsl and volition.nodes.outputs.lsl do the same"}
 _HOMES = ("volition.nodes", "timeflux.nodes")
 MAX_SUGGESTIONS = 30
 MAX_WALK = 2000
@@ -94,7 +94,7 @@ class ClassFinder:
         try:
             with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return importlib.import_module(name)
+                return import_module(name)
         except ModuleNotFoundError as error:
             if error.name and (name == error.name or name.startswith(error.name + ".")):
                 raise self._missing(name, class_name) from None
@@ -102,7 +102,7 @@ class ClassFinder:
             raise ClassError("module", message, _install(error.name or "")) from None
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            raise ClassError("module", f"the module {name} cannot be imported: {reason}", _REPLACED.get(name)) from None
+            raise ClassError("module", f"the module {name} cannot be imported: {reason}") from None
 
     def _missing(self, name: str, class_name: str) -> ClassError:
         top = name.partition(".")[0]

@@ -6,7 +6,6 @@ slow work has come back; Timeflux nodes are updated at every tick, as they expec
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from volition.core.node import Node, Source
 from volition.core.params import build
 from volition.core.ports import Port
 from volition.engine.load import EdgeDef, GraphDef, NodeDef
+from volition.engine.modules import import_module
 from volition.engine.step import Age, Mailbox, Step
 
 REPORTS = "$reports"
@@ -37,7 +37,7 @@ def instantiate(definition: NodeDef, override: Mapping[str, Any] | None = None) 
     """
     params = {**definition.params, **(override or {})}
     try:
-        cls = getattr(importlib.import_module(definition.module), definition.class_name)
+        cls = getattr(import_module(definition.module), definition.class_name)
     except ModuleNotFoundError as error:
         raise LoadError(f"{definition.id}: no module named {error.name!r}; volition check says more") from None
     except AttributeError:

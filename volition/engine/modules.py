@@ -9,10 +9,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 _OURS = ("volition", "timeflux")
 _INSTALLED = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+
+
+def import_module(name: str) -> ModuleType:
+    """The module of a node.
+
+    Timeflux's LSL nodes ask pylsl for two names that it no longer has (a function they never call, and pylsl
+    itself); they are put back, so that an app with these nodes runs as it did.
+    """
+    if name == "timeflux.nodes.lsl":
+        import pylsl
+
+        for missing, stand_in in (("resolve_stream", pylsl.resolve_byprop), ("pylsl", pylsl)):
+            if not hasattr(pylsl, missing):
+                setattr(pylsl, missing, stand_in)
+    return importlib.import_module(name)
 
 
 class _Finder:

@@ -6,12 +6,12 @@ Only what came in from outside is needed to replay; the events are there to be r
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from pathlib import Path
 
 from volition.core.node import Node, Source
 from volition.engine.graph import REPORTS
 from volition.engine.load import App, EdgeDef, GraphDef, NodeDef, Position
+from volition.engine.modules import import_module
 
 RECORDER = "recorder"
 CAPACITY = 20_000
@@ -20,7 +20,7 @@ CAPACITY = 20_000
 
 def node_class(definition: NodeDef) -> type:
     """The class that a node definition names."""
-    cls: type = getattr(importlib.import_module(definition.module), definition.class_name)
+    cls: type = getattr(import_module(definition.module), definition.class_name)
     return cls
 
 

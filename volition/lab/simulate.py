@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,3 +96,15 @@ def _between(cues: EventFrame, flashes: EventFrame, now: int) -> dict[str, Event
         if len(events[soon]):
             given[port] = events[soon]
     return given
+
+
+def main(out: str) -> None:
+    """Fit a decoder to the simulated person's calibration and write it to ``out``."""
+    from volition.lab.erp import calibrate
+
+    result = calibrate(erp_calibration(), out)
+    print(f"{out}: AUC {result['auc']:.3f}, {result['letters_right']} of {result['letters_total']} found")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
