@@ -115,7 +115,8 @@ class TrieMask:
             return None  # off the trie or beyond an end Lambda is constant; all forbidden would leave nothing
         bias = np.full(n_vocab, self.log_v_none - here)
         for token in children:
-            bias[token] = self._log_lambda[(*tokens, token)] - here
+            branch = (*tokens, token)
+            bias[token] = self._log_lambda[branch] - here
         return bias
 
 

@@ -221,7 +221,7 @@ def test_ages_are_measured_when_there_is_a_clock():
 def test_nodes_are_built_with_checked_parameters():
     from tests.engine.pieces import HERE, MODULE
 
-    node = instantiate(NodeDef("s", MODULE, "Scale", {"by": 3}, HERE), {"by": 4.0})
+    node = instantiate(NodeDef("s", MODULE, "Scale", {"by": 4.0}, HERE))
     assert (node.id, node.by) == ("s", 4.0)
     with pytest.raises(LoadError, match=r"s: there is no parameter 'bye'"):
         instantiate(NodeDef("s", MODULE, "Scale", {"bye": 3}, HERE))

@@ -12,12 +12,16 @@ import typer
 from volition.cli import show
 from volition.core.errors import SessionError
 from volition.core.places import find
-from volition.engine.load import App, beside
+from volition.engine.app import App, with_params
+from volition.engine.modules import beside
 
 Graph = Annotated[str, typer.Argument(metavar="GRAPH", help="A YAML file, or the name of a shipped graph.")]
 Seconds = Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0)]
 Seed = Annotated[int, typer.Option(help="Seed of all chance in the nodes.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Replace a parameter: node.name=value (YAML).")]
+
+STATS_SECONDS = 5.0
+"""How often ``--stats`` shows its table while an app runs."""
 
 
 def overrides(settings: list[str] | None) -> dict[str, dict[str, Any]]:
@@ -43,6 +47,7 @@ class Console:
         self.failures: list[str] = []
         self.dropped = 0
         self.started = 0.0
+        self._shown = time.monotonic()
 
     def __call__(self, kind: str, message: dict[str, Any]) -> None:
         """A listener for ``Supervisor``."""
@@ -59,6 +64,10 @@ class Console:
             show.say(f"warning: {message['message']}")
         elif kind == "stats":
             self.stats[message["graph"]] = message["stats"]
+            now = time.monotonic()
+            if not self.quiet and now - self._shown > STATS_SECONDS:
+                self._shown = now
+                show.say(table(self.stats))
         elif kind == "reports":
             for _, label, data in message["events"]:
                 if label == "dropped":
@@ -86,6 +95,8 @@ def table(stats: dict[str, Any]) -> str:
             if age["count"]:
                 row = f"{age['count']:>8} {age['age_ms_p50']:>8.2f} {age['age_ms_p99']:>8.2f}"
                 lines.append(f"{graph + ': ' + name:<44} {row}")
+        if figures["late_ticks"]:
+            lines.append(f"{graph}: {figures['late_ticks']} ticks began late")
     return "\n".join(lines)
 
 
@@ -93,7 +104,6 @@ def _go(
     app: App,
     seconds: float | None,
     seed: int,
-    settings: list[str] | None,
     stats: bool,
     journals: Path | None,
     console: Console,
@@ -101,7 +111,7 @@ def _go(
 ) -> int:
     from volition.engine.supervise import Supervisor
 
-    supervisor = Supervisor(app, seed, journals, stats, overrides(settings), console, about)
+    supervisor = Supervisor(app, seed, journals, stats, console, about)
     return supervisor.run(seconds)
 
 
@@ -121,9 +131,9 @@ def run(
     from volition.engine.supervise import checked
 
     with show.sentences():
-        app = checked(find("graphs", graph))
+        app = with_params(checked(find("graphs", graph)), overrides(settings))
         console = Console(json, debug)
-        code = _go(app, seconds, seed, settings, stats, None, console)
+        code = _go(app, seconds, seed, stats, None, console)
         lasted = time.monotonic() - console.started if console.started else 0.0
         answer = {"exit_code": code, "seconds": round(lasted, 3), "failures": console.failures}
         answer |= {"dropped": console.dropped, "stats": console.stats}
@@ -156,14 +166,14 @@ def record(
             raise SessionError(f"{out} exists: choose another name, or say --overwrite")
         if not out.parent.is_dir():
             raise SessionError(f"{out.parent} is no folder: make it first")
-        app = checked(find("graphs", graph))
+        app = with_params(checked(find("graphs", graph)), overrides(settings))
         for old in (out, manifest_path(out)):
             old.unlink(missing_ok=True)
         with beside(*app.folders):
             recorded = with_recorder(app, out.resolve())
         console = Console(json, debug)
         about = {"app": app.text, "models": models_of(app), "seeds": {"app": seed}}
-        code = _go(recorded, seconds, seed, settings, False, out.with_suffix(""), console, about)
+        code = _go(recorded, seconds, seed, False, out.with_suffix(""), console, about)
         with contextlib.suppress(SessionError):  # a full disk has been reported
             update_manifest(out, drops={"total": console.dropped}, exit_code=code)
         size = out.stat().st_size if out.exists() else 0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from volition.engine.positions import Position
+from volition.core.errors import LoadError
+from volition.engine.positions import Position, did_you_mean
 from volition.engine.tree import Unset
 
 POLICIES = ("block", "drop_oldest", "latest")
@@ -104,6 +105,27 @@ class App:
     def text(self) -> str:
         """The whole app as one YAML document, imports merged and variables filled in."""
         return as_yaml(self.graphs, self.edges)
+
+
+def with_params(app: App, params: Mapping[str, Mapping[str, Any]]) -> App:
+    """The app with some parameters replaced; ``params`` by node id, in whatever graph the node is.
+
+    Raises
+    ------
+    LoadError
+        When there is no such node.
+    """
+    known = [node.id for graph in app.graphs for node in graph.nodes]
+    for name in params:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise LoadError(f"there is no node {name!r} in {app.path.name}; {hint or 'it has ' + ', '.join(known)}")
+
+    def changed(node: NodeDef) -> NodeDef:
+        return replace(node, params={**node.params, **params[node.id]}) if node.id in params else node
+
+    graphs = [replace(graph, nodes=[changed(node) for node in graph.nodes]) for graph in app.graphs]
+    return replace(app, graphs=graphs)
 
 
 def as_yaml(graphs: Iterable[GraphDef], edges: Iterable[EdgeDef]) -> str:

@@ -27,7 +27,7 @@ REPORTS = "$reports"
 """The node id that edges from a graph's reports start at."""
 
 
-def instantiate(definition: NodeDef, override: Mapping[str, Any] | None = None) -> TimefluxNode:
+def instantiate(definition: NodeDef) -> TimefluxNode:
     """Import the class of a node and build it with checked parameters.
 
     Raises
@@ -35,7 +35,7 @@ def instantiate(definition: NodeDef, override: Mapping[str, Any] | None = None) 
     LoadError
         When the module, the class or a parameter is wrong.
     """
-    params = {**definition.params, **(override or {})}
+    params = definition.params
     try:
         cls = getattr(import_module(definition.module), definition.class_name)
     except ModuleNotFoundError as error:

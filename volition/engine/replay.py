@@ -19,6 +19,7 @@ from volition.core.clock import SECOND, VirtualClock
 from volition.core.errors import LoadError, SessionError
 from volition.core.frames import EventFrame, Frame, SignalFrame
 from volition.core.node import Node, Source
+from volition.engine.app import with_params
 from volition.engine.feed import Digest, Feed
 from volition.engine.graph import REPORTS, Graph, instantiate
 from volition.engine.jobs import VirtualJobs
@@ -127,8 +128,6 @@ class Replay:
         The recorded streams by name.
     chunk
         Samples of the fastest stream per step.
-    override
-        Parameters by node id that replace those of the file.
     seed
         As in the live run.
     names
@@ -140,14 +139,12 @@ class Replay:
         app: App,
         streams: Streams,
         chunk: int = 26,
-        override: Mapping[str, Mapping[str, Any]] | None = None,
         seed: int = 0,
         names: Mapping[str, str] | None = None,
     ):
         if chunk < 1:
             raise SessionError(f"a replay moves in steps of at least one sample, not {chunk}")
         self.clock = VirtualClock()
-        self._override = override or {}
         self.graphs: list[Graph] = []
         self._out: dict[str, list[tuple[EdgeDef, Mailbox]]] = {}
         definitions = [g for g in app.graphs if g.id != RECORDER]
@@ -169,9 +166,7 @@ class Replay:
         self._step = chunk / rate * SECOND if rate else SECOND / 10
 
     def _build(self, definition: GraphDef, seed: int) -> Graph:
-        nodes: dict[str, TimefluxNode] = {
-            d.id: instantiate(d, self._override.get(d.id)) for d in definition.nodes if not _records(d)
-        }
+        nodes: dict[str, TimefluxNode] = {d.id: instantiate(d) for d in definition.nodes if not _records(d)}
         edges = [e for e in definition.edges if e.target_node in nodes and e.source_node in nodes]
         kept = replace(definition, nodes=[d for d in definition.nodes if d.id in nodes], edges=edges)
         graph = Graph(kept, nodes, seed)
@@ -299,7 +294,7 @@ def replay(  # noqa: PLR0913 - one call for notebooks; all but two have defaults
     LoadError, SessionError, NodeError
         When the app or the session cannot be used, or a node fails.
     """
-    app = app if isinstance(app, App) else load(app)
+    app = with_params(app if isinstance(app, App) else load(app), override or {})
     streams = _streams(session)
     kept: dict[tuple[str, str], list[Any]] = {tap: [] for tap in taps}
     hashes = Digest()
@@ -312,7 +307,7 @@ def replay(  # noqa: PLR0913 - one call for notebooks; all but two have defaults
 
     reports: list[tuple[int, str, dict[str, Any]]] = []
     with beside(*(app.folders or (app.folder,))):
-        runner = Replay(upstream(app, upto) if upto else app, streams, chunk, override, seed, names)
+        runner = Replay(upstream(app, upto) if upto else app, streams, chunk, seed, names)
         # What sources give is what the session holds; it counts only where there is nothing else.
         sources = {node for graph in runner.graphs for node in graph.sources}
         only_sources = all(node in sources for graph in runner.graphs for node in graph.nodes)

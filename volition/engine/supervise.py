@@ -73,8 +73,6 @@ class Supervisor:
         Where each graph's journal goes, ``STEM.GRAPH.journal``; None writes none.
     stats
         Whether the age of frames is measured on every edge.
-    override
-        Parameters by node id that replace those of the file.
     about
         What a recorder writes into its manifest.
     listener
@@ -87,7 +85,6 @@ class Supervisor:
         seed: int = 0,
         journals: Path | None = None,
         stats: bool = False,
-        override: Mapping[str, Mapping[str, Any]] | None = None,
         listener: Listener | None = None,
         about: Mapping[str, Any] | None = None,
     ):
@@ -99,7 +96,6 @@ class Supervisor:
         self._listen = listener or (lambda kind, message: None)
         self._stop = False
         self._seed, self._journals, self._stats = seed, journals, stats
-        self._override = dict(override or {})
         self._about = dict(about or {})
         self._children: list[_Child] = []
         self._context: zmq.Context[Any] = zmq.Context()
@@ -183,7 +179,6 @@ class Supervisor:
             self._seed,
             journal,
             self._stats,
-            self._override,
             self._about,
         )
 
@@ -206,6 +201,7 @@ class Supervisor:
                 if not child.ready and not child.alive():
                     self._read(0)
                     failure = child.failure or {"message": f"graph {child.name}: {_ending(child.process.exitcode)}"}
+                    child.down = True
                     self._listen("failed", failure)
                     self.exit_code = int(failure.get("exit_code", 2)) or 2
                     return False
@@ -327,7 +323,7 @@ class Supervisor:
             if child.process is not None:
                 child.process.join(1.0)
                 code = child.process.exitcode
-                if child.failure is not None and not child.crashes and code == 1:
+                if child.failure is not None and not child.down and not child.crashes and code == 1:
                     self.exit_code = 1
                     self._listen("failed", child.failure)
 

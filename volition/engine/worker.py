@@ -35,6 +35,8 @@ from volition.engine.jobs import ThreadJobs
 from volition.engine.journal import Journal
 from volition.engine.load import GraphDef, beside
 
+STATS_NS = 2 * SECOND
+"""How often ages are sent to the supervisor, when they are wanted."""
 LONGEST_WAIT = 0.1
 """Seconds after which a waiting graph looks whether it should stop."""
 
@@ -51,7 +53,6 @@ class Task:
     seed: int = 0
     journal: Path | None = None
     stats: bool = False
-    override: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     """What a recorder writes into its manifest."""
 
@@ -138,13 +139,14 @@ class Worker:
         self._threads: list[threading.Thread] = []
         self._journal: Journal | None = None
         self._late = 0
+        self._told = 0
 
     def prepare(self) -> None:
         """Build the graph, open its nodes and its pipes, and wait until the whole app is ready."""
         task = self.task
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         threading.Thread(target=self._listen, name="control", daemon=True).start()
-        nodes = {d.id: instantiate(d, task.override.get(d.id)) for d in task.graph.nodes}
+        nodes = {d.id: instantiate(d) for d in task.graph.nodes}
         self.graph = graph = Graph(task.graph, nodes, task.seed, self.clock if task.stats else None)
         self._receiver = Receiver(self._context, self.wake.set, self._warn)
         for pipe in task.inputs:
@@ -313,6 +315,9 @@ class Worker:
                     sender.send(frame)
             sender.flush()  # what waited for the reader must not wait for the next frame
         self._report()
+        if self.task.stats and entry[0] - self._told > STATS_NS:
+            self._told = entry[0]
+            _send(self.control, {"type": "stats", "stats": self.stats()})
 
     def _report(self) -> None:
         """Pass on what nodes reported and the bus dropped."""

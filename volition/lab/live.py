@@ -10,7 +10,7 @@ from typing import Any
 
 import zmq
 
-from volition.engine.load import App
+from volition.engine.app import App, with_params
 from volition.engine.supervise import Listener, Supervisor
 
 PUBLISH = "volition.nodes.outputs.zmq"
@@ -37,17 +37,16 @@ class Ear:
         seed: int = 0,
         listener: Listener | None = None,
     ):
-        self.app, self.seed, self.listener = app, seed, listener
-        self.override = {node: dict(params) for node, params in (override or {}).items()}
-        self._address = f"tcp://127.0.0.1:{free_port()}"
-        for graph in app.graphs:
-            for node in graph.nodes:
-                if node.module == PUBLISH:
-                    self.override.setdefault(node.id, {})["address"] = self._address
+        address = f"tcp://127.0.0.1:{free_port()}"
+        params = {node: dict(given) for node, given in (override or {}).items()}
+        for node in (node for graph in app.graphs for node in graph.nodes):
+            if node.module == PUBLISH:
+                params.setdefault(node.id, {})["address"] = address
+        self.app, self.seed, self.listener = with_params(app, params), seed, listener
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.SUBSCRIBE, b"")
-        self._socket.connect(self._address)
+        self._socket.connect(address)
 
     def __enter__(self) -> Ear:
         return self
@@ -66,4 +65,4 @@ class Ear:
                 hear(message[0].decode(), json.loads(message[1])["data"])
             return done()
 
-        return Supervisor(self.app, self.seed, override=self.override, listener=self.listener).run(seconds, until)
+        return Supervisor(self.app, self.seed, listener=self.listener).run(seconds, until)
