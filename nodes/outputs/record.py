@@ -32,6 +32,8 @@ class Record(Node):
 
     many = AnyIn("i_*")
 
+    hears_reports = True
+
     about: Mapping[str, Any] | None = None
     """Set by the engine before the start: fields for the manifest (app, models, seeds)."""
 

@@ -55,6 +55,8 @@ class Publish(Node):
 
     inputs = AnyIn("i_*")
 
+    hears_reports = True
+
     def __init__(self, address: str = "tcp://127.0.0.1:5556", keys: str | None = None, signals: bool = False):
         """Say where.
 

@@ -57,6 +57,9 @@ class Node(TimefluxNode):
     """Inputs whose identity a restart depends on."""
     _watches_more: ClassVar[bool] = False
 
+    hears_reports: ClassVar[bool] = False
+    """Whether the engine leads what all nodes of the app report to this node's port ``i_reports``."""
+
     chunk_dependent: ClassVar[str] = ""
     """Why the outputs depend on how the input was cut; empty for nearly all nodes, which do not."""
 

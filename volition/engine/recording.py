@@ -43,6 +43,33 @@ def recorded_ports(definition: NodeDef) -> list[str]:
     ]
 
 
+def with_reports(app: App) -> App:
+    """The app with edges that lead the reports of every graph to the nodes that hear them.
+
+    The modules of the app must be importable (``beside``).
+    """
+    hearers = [
+        (graph.id, node)
+        for graph in app.graphs
+        for node in graph.nodes
+        if getattr(node_class(node), "hears_reports", False)
+    ]
+    edges = [
+        _edge(graph.id, REPORTS, "o", hearer, node.id, "i_reports", node.position)
+        for hearer, node in hearers
+        for graph in app.graphs
+    ]
+    return dataclasses.replace(app, edges=[*app.edges, *edges])
+
+
+def _edge(
+    source_graph: str, source: str, port: str, target_graph: str, target: str, target_port: str, position: Position
+) -> EdgeDef:
+    """An edge whose reader may be down: it keeps what fits, and never holds up the writer."""
+    ends = (source_graph, source, port, target_graph, target, target_port)
+    return EdgeDef(*ends, "drop_oldest", CAPACITY, position, position, position)
+
+
 def with_recorder(app: App, out: Path) -> App:
     """The app with a graph that records it to ``out``.
 
@@ -55,35 +82,16 @@ def with_recorder(app: App, out: Path) -> App:
     """
     position = Position(str(app.path), 1, 1)
     edges: list[EdgeDef] = []
-    taken: set[str] = {"reports"}
-
-    def edge(graph: str, node: str, port: str, name: str) -> None:
-        edges.append(
-            EdgeDef(
-                graph,
-                node,
-                port,
-                RECORDER,
-                RECORDER,
-                f"i_{name}",
-                "drop_oldest",
-                CAPACITY,
-                position,
-                position,
-                position,
-            )
-        )
-
+    taken: set[str] = {"reports"}  # which the supervisor leads here, as to every node that hears them
     for graph in app.graphs:
         for node in graph.nodes:
             for port in recorded_ports(node):
                 name = stream_name(graph.id, node.id, port, taken)
                 taken.add(name)
-                edge(graph.id, node.id, port, name)
-        edge(graph.id, REPORTS, "o", "reports")
+                edges.append(_edge(graph.id, node.id, port, RECORDER, RECORDER, f"i_{name}", position))
     recorder = NodeDef(RECORDER, "volition.nodes.outputs.record", "Record", {"path": str(out)}, position)
     graph = GraphDef(RECORDER, None, [recorder], [], position)
     return dataclasses.replace(app, graphs=[*app.graphs, graph], edges=[*app.edges, *edges])
 
 
-__all__ = ["RECORDER", "node_class", "recorded_ports", "stream_name", "with_recorder"]
+__all__ = ["RECORDER", "node_class", "recorded_ports", "stream_name", "with_recorder", "with_reports"]

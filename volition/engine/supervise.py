@@ -24,7 +24,8 @@ from volition.core.frames import EventFrame
 from volition.engine.bus import Pipe, Sender, endpoint
 from volition.engine.graph import REPORTS
 from volition.engine.load import App, GraphDef
-from volition.engine.recording import RECORDER
+from volition.engine.modules import beside
+from volition.engine.recording import RECORDER, with_reports
 from volition.engine.worker import Task, run
 
 STOP_SECONDS = 1.0
@@ -88,7 +89,8 @@ class Supervisor:
         listener: Listener | None = None,
         about: Mapping[str, Any] | None = None,
     ):
-        self.app = app
+        with beside(*(app.folders or (app.folder,))):
+            self.app = with_reports(app)
         self.utc_offset = measure_utc_offset()
         self.clock = LiveClock(self.utc_offset)
         self.exit_code = 0
