@@ -106,8 +106,8 @@ def test_without_feedback_the_tick_does_not_matter(name, cued):
 
 @pytest.mark.slow
 def test_the_shipped_session_replays_to_the_same_bytes_however_it_was_stored():
-    first = volition("replay", RECORDING)
-    second = volition("replay", RECORDING)
+    first = volition("replay", RECORDING, "--graph", _graph("autocomplete"))
+    second = volition("replay", RECORDING, "--graph", _graph("autocomplete"))
     assert first["sha256"] == second["sha256"]
     session = Session.open(RECORDING)
     torn = {

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from volition.cli import show
 from volition.cli.run import Seed, Set, overrides
+from volition.core.errors import SessionError
 from volition.core.places import find
+from volition.engine.app import App
+from volition.engine.replay import replay as run
+from volition.engine.supervise import checked
+from volition.sessions.reader import Session
 
 
 def replay(
@@ -28,12 +34,8 @@ def replay(
 ) -> None:
     """Run a session through an app and print a SHA-256 over all outputs.
 
-    Example: volition replay recordings/autocomplete.xdf --graph graphs/autocomplete.yaml
+    Example: volition replay recordings/autocomplete.xdf
     """
-    from volition.engine.replay import replay as run
-    from volition.engine.supervise import checked
-    from volition.sessions.reader import Session
-
     mapping = {}
     for pair in names or []:
         source, equals, stream = pair.partition("=")
@@ -45,7 +47,7 @@ def replay(
         opened = Session.open(path)
         for note in opened.notes:
             show.say(f"{path}: {note}")
-        app = checked(find("graphs", graph) if graph else _own_graph(path))
+        app = checked(find("graphs", graph)) if graph else _own_app(path, opened.manifest.get("app"))
         with show.bar("replay") as progress:
             result = run(
                 app,
@@ -58,7 +60,7 @@ def replay(
             )
         answer = {
             "session": str(path),
-            "graph": str(app.path),
+            "graph": str(app.path) if graph else "as recorded",
             "sha256": result.sha256,
             "realtime_factor": round(result.realtime_factor, 2),
             "seconds": round(result.seconds, 3),
@@ -68,6 +70,11 @@ def replay(
         show.result(answer, json)
 
 
-def _own_graph(session: Path) -> Path:
-    """The shipped app that has the session's name."""
-    return find("graphs", f"{session.stem}.yaml")
+def _own_app(session: Path, text: Any) -> App:
+    """The app that the session was recorded with, from its manifest."""
+    if not isinstance(text, str) or not text:
+        raise SessionError(f"{session} does not say which app it was recorded with: name one with --graph")
+    with tempfile.TemporaryDirectory(prefix="volition-") as folder:
+        path = Path(folder) / f"{session.stem}.yaml"
+        path.write_text(text, encoding="utf-8")
+        return checked(path)
