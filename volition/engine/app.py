@@ -71,6 +71,16 @@ class EdgeDef:
         return self.source_port.endswith("*")
 
     @property
+    def name(self) -> str:
+        """Both ends, as ``graph.node:port -> graph.node:port`` without default ports; unique in an app."""
+
+        def end(graph: str, node: str, port: str) -> str:
+            return f"{graph}.{node}" + (f":{port[2:]}" if len(port) > 1 else "")
+
+        source = end(self.source_graph, self.source_node, self.source_port)
+        return f"{source} -> {end(self.target_graph, self.target_node, self.target_port)}"
+
+    @property
     def crosses(self) -> bool:
         """Whether the edge leads from one graph to another."""
         return self.source_graph != self.target_graph

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from volition.core.errors import SessionError
 from volition.core.frames import EventFrame, Frame, SignalFrame
 from volition.core.node import Source
 
@@ -62,6 +63,26 @@ class Feed:
         self.end = max((int(f.times[-1]) for f in self._frames), default=None)
         first = self._frames[0] if self._frames else None
         self.rate = first.rate if isinstance(first, SignalFrame) else 0.0
+
+    def give(self, count: int) -> None:
+        """Give the source the next ``count`` samples or events, of one segment.
+
+        Raises
+        ------
+        SessionError
+            When the recording holds fewer.
+        """
+        frame: Any = self._frames[0] if self._frames else ()
+        if self._at + count > len(frame):
+            raise SessionError(
+                f"{self.source.id}: the journal asks for {count} samples where the recording holds "
+                f"{len(frame) - self._at}: they do not belong together, or the recording was cut off"
+            )
+        self.source.inbox.append((self.port, frame[self._at : self._at + count]))
+        self._at += count
+        if self._at == len(frame):
+            self._frames.popleft()
+            self._at = 0
 
     def advance(self, now: int) -> None:
         """Give the source everything up to and including ``now``."""

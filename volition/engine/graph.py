@@ -118,6 +118,16 @@ class Graph:
         """The sources by id."""
         return {i: n for i, n in self.nodes.items() if isinstance(n, Source)}
 
+    def admit(self) -> None:
+        """Let the next tick take only what has come from other graphs by now.
+
+        Called before the tick's time is read, this makes every message older than the tick that takes it, so that the
+        ticks of all graphs, in the order of their times, tell causes before effects.
+        """
+        for step in self.steps:
+            for box in step.mailboxes:
+                box.admitted = len(box.frames)
+
     def tick(self, now: int) -> list[Any]:
         """Update every node that has something to do.
 

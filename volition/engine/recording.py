@@ -43,6 +43,19 @@ def recorded_ports(definition: NodeDef) -> list[str]:
     ]
 
 
+def recorded_names(app: App) -> dict[tuple[str, str, str], str]:
+    """The stream that a recording keeps each output in, by (graph id, node id, port)."""
+    names: dict[tuple[str, str, str], str] = {}
+    taken = {"reports"}  # which the supervisor leads to the recorder, as to every node that hears them
+    for graph in app.graphs:
+        for node in graph.nodes:
+            for port in recorded_ports(node):
+                name = stream_name(graph.id, node.id, port, taken)
+                taken.add(name)
+                names[graph.id, node.id, port] = name
+    return names
+
+
 def with_reports(app: App) -> App:
     """The app with edges that lead the reports of every graph to the nodes that hear them.
 
@@ -81,17 +94,13 @@ def with_recorder(app: App, out: Path) -> App:
         The XDF file.
     """
     position = Position(str(app.path), 1, 1)
-    edges: list[EdgeDef] = []
-    taken: set[str] = {"reports"}  # which the supervisor leads here, as to every node that hears them
-    for graph in app.graphs:
-        for node in graph.nodes:
-            for port in recorded_ports(node):
-                name = stream_name(graph.id, node.id, port, taken)
-                taken.add(name)
-                edges.append(_edge(graph.id, node.id, port, RECORDER, RECORDER, f"i_{name}", position))
+    edges = [
+        _edge(graph, node, port, RECORDER, RECORDER, f"i_{name}", position)
+        for (graph, node, port), name in recorded_names(app).items()
+    ]
     recorder = NodeDef(RECORDER, "volition.nodes.outputs.record", "Record", {"path": str(out)}, position)
     graph = GraphDef(RECORDER, None, [recorder], [], position)
     return dataclasses.replace(app, graphs=[*app.graphs, graph], edges=[*app.edges, *edges])
 
 
-__all__ = ["RECORDER", "node_class", "recorded_ports", "stream_name", "with_recorder", "with_reports"]
+__all__ = ["RECORDER", "node_class", "recorded_names", "recorded_ports", "stream_name", "with_recorder", "with_reports"]

@@ -24,8 +24,9 @@ from volition.engine.feed import Digest, Feed
 from volition.engine.graph import REPORTS, Graph, instantiate
 from volition.engine.jobs import VirtualJobs
 from volition.engine.load import App, EdgeDef, GraphDef, beside, load
-from volition.engine.recording import RECORDER, node_class, stream_name
+from volition.engine.recording import RECORDER, node_class, recorded_names
 from volition.engine.step import Mailbox
+from volition.sessions.reader import Session
 
 ROUNDS = 64
 """How often graphs may answer each other at one virtual time before time moves on."""
@@ -58,8 +59,8 @@ class Result:
         return [e for frame in self.taps[node, port] for e in frame if label is None or e[1] == label]
 
 
-def streams_for(app: App, streams: Streams, names: Mapping[str, str] | None = None) -> dict[tuple[str, str], Any]:
-    """Which recorded stream stands in for which output of which source.
+def streams_for(app: App, streams: Streams, names: Mapping[str, str] | None = None) -> dict[tuple[str, str, str], Any]:
+    """Which recorded stream stands in for which output, (graph id, node id, port), of which source.
 
     Parameters
     ----------
@@ -75,27 +76,17 @@ def streams_for(app: App, streams: Streams, names: Mapping[str, str] | None = No
     SessionError
         When no output of a source has a stream.
     """
-    found: dict[tuple[str, str], Any] = {}
-    taken: set[str] = {"reports"}
-    for graph in app.graphs:
-        for node in graph.nodes:
-            cls = node_class(node)
-            if not issubclass(cls, Source):
-                continue
-            outputs = [p for p, spec in cls.port_specs.items() if spec.direction == "o" and not spec.many]
-            missing = True
-            for port in outputs:
-                name = stream_name(graph.id, node.id, port, taken)
-                taken.add(name)
-                name = (names or {}).get(node.id, name) if port == "o" else name
-                if name in streams:
-                    found[node.id, port] = streams[name]
-                    missing = False
-            if missing:
-                raise SessionError(
-                    f"source {node.id!r} has no stream in the session, which holds "
-                    f"{', '.join(map(repr, sorted(streams))) or 'nothing'}: name one with --map {node.id}=STREAM"
-                )
+    found: dict[tuple[str, str, str], Any] = {}
+    wanted = {(g.id, n.id) for g in app.graphs for n in g.nodes if issubclass(node_class(n), Source)}
+    for (graph, node, port), recorded in recorded_names(app).items():
+        name = (names or {}).get(node, recorded) if port == "o" else recorded
+        if (graph, node) in wanted and name in streams:
+            found[graph, node, port] = streams[name]
+    for _, node in sorted(wanted - {key[:2] for key in found}):
+        raise SessionError(
+            f"source {node!r} has no stream in the session, which holds "
+            f"{', '.join(map(repr, sorted(streams))) or 'nothing'}: name one with --map {node}=STREAM"
+        )
     return found
 
 
@@ -149,20 +140,23 @@ class Replay:
         self._out: dict[str, list[tuple[EdgeDef, Mailbox]]] = {}
         definitions = [g for g in app.graphs if g.id != RECORDER]
         given = streams_for(app, streams, names)
-        self.feeds = []
+        self.feeds: dict[tuple[str, str, str], Feed] = {}
         for definition in definitions:
             graph = self._build(definition, seed)
             self.graphs.append(graph)
             for node_id, source in graph.sources.items():
                 source.replayed = True
-                self.feeds += [Feed(source, p, frames) for (i, p), frames in given.items() if i == node_id]
+                for key, frames in given.items():
+                    if key[:2] == (graph.id, node_id):
+                        self.feeds[key] = Feed(source, key[2], frames)
         self._connect(app)
-        starts = [f.start for f in self.feeds if f.start is not None]
+        feeds = self.feeds.values()
+        starts = [f.start for f in feeds if f.start is not None]
         if not starts:
             raise SessionError("the session holds no samples and no events for this app")
         self.start = min(starts)
-        self.end = max(f.end for f in self.feeds if f.end is not None)
-        rate = max((f.rate for f in self.feeds), default=0.0)
+        self.end = max(f.end for f in feeds if f.end is not None)
+        rate = max((f.rate for f in feeds), default=0.0)
         self._step = chunk / rate * SECOND if rate else SECOND / 10
 
     def _build(self, definition: GraphDef, seed: int) -> Graph:
@@ -174,8 +168,12 @@ class Replay:
             if isinstance(node, Node):
                 node.muted = True
                 node.clock = self.clock
-                node._jobs = VirtualJobs(self.clock.now, WORK_NS)
+                node._jobs = self._jobs()
         return graph
+
+    def _jobs(self) -> VirtualJobs:
+        """What serves the slow work of one node."""
+        return VirtualJobs(self.clock.now, WORK_NS)
 
     def _connect(self, app: App) -> None:
         by_id = {graph.id: graph for graph in self.graphs}
@@ -183,7 +181,7 @@ class Replay:
             if edge.target_graph in by_id and edge.source_node != REPORTS:
                 if edge.target_node not in by_id[edge.target_graph].nodes:
                     continue
-                box = by_id[edge.target_graph].mailbox(edge.target_node, edge.target_port)
+                box = by_id[edge.target_graph].mailbox(edge.target_node, edge.target_port, edge.name)
                 self._out.setdefault(edge.source_graph, []).append((edge, box))
 
     def _times(self) -> Iterator[int]:
@@ -216,15 +214,25 @@ class Replay:
         progress
             Called now and then with the part that is done, 0..1.
         """
+        self._open()
         whole = max(1, self.end + TAIL_NS - self.start)
         for count, now in enumerate(self._times()):
             self.clock.set(now)
-            for feed in self.feeds:
+            for feed in self.feeds.values():
                 feed.advance(now)
             self._settle(now, each)
             if progress is not None and count % 256 == 0:
                 progress(min(1.0, (now - self.start) / whole))
             yield now
+
+    def _open(self) -> None:
+        """Start the nodes, before the first tick, as live."""
+        self.clock.set(self.start)
+        for graph in self.graphs:
+            for node in graph.nodes.values():
+                if isinstance(node, Node):
+                    node.now = self.start
+                    node.open()
 
     def _settle(self, now: int, each: Callable[[str, str, str, Frame], None] | None) -> None:
         """Tick every graph at ``now``, again while they have something for each other."""
@@ -329,7 +337,5 @@ def _streams(session: Any) -> Streams:
     if isinstance(session, Mapping):
         return {name: list(f) if isinstance(f, (list, tuple)) else [f] for name, f in session.items()}
     if isinstance(session, (str, Path)):
-        from volition.sessions.reader import Session
-
         session = Session.open(session)
     return {name: list(stream.frames) for name, stream in session.streams.items()}

@@ -25,6 +25,8 @@ class Mailbox:
         self.node, self.port, self.name = node, port, name
         self.frames: deque[Frame] = deque()
         self.age: Age | None = None
+        self.admitted: int | None = None
+        """How many frames the tick may take; None is all."""
         self._lock = threading.Lock()
 
     def put(self, frame: Frame, keep: int | None = None) -> int:
@@ -39,10 +41,11 @@ class Mailbox:
     def take(self) -> tuple[Frame | None, int]:
         """What can be given to the port in one tick as one frame, and how many messages that were."""
         with self._lock:
-            if not self.frames:
+            limit = len(self.frames) if self.admitted is None else min(self.admitted, len(self.frames))
+            if not limit:
                 return None, 0
             parts = [self.frames.popleft()]
-            while self.frames and _joinable(parts[-1], self.frames[0]):
+            while len(parts) < limit and _joinable(parts[-1], self.frames[0]):
                 parts.append(self.frames.popleft())
         return join(parts), len(parts)
 

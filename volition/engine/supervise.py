@@ -147,7 +147,7 @@ class Supervisor:
     def _prepare(self, folder: Path) -> None:
         pipes = [
             Pipe(
-                f"{e.source_graph}.{e.source_node} -> {e.target_graph}.{e.target_node}",
+                e.name,
                 endpoint(folder, n),
                 e.source_graph,
                 e.source_node,

@@ -300,6 +300,7 @@ class Worker:
         if self._source_error is not None:
             raise self._source_error
         graph = self.graph
+        graph.admit()
         entry = graph.tick(self.clock.now())
         if self._journal is not None:
             try:

@@ -103,3 +103,53 @@ class ToFile(Node):
     def terminate(self):
         with open(self._path, "a") as file:
             file.write(json.dumps({"terminated": True}) + "\n")
+
+
+class Every(Node):
+    """An event at every so many counts, and one for each answer."""
+
+    i = SignalIn()
+    i_answer = EventsIn("state", optional=True)
+    o = EventsOut("state")
+
+    def __init__(self, counts: Annotated[int, Gt(0)] = 20):
+        """counts: from event to event."""
+        self._counts = counts
+
+    def update(self):
+        events = []
+        if self.i:
+            for time_, value in zip(self.i.times.tolist(), self.i.values[:, 0], strict=True):
+                if value % self._counts == 0:
+                    events.append((time_, "state", {"state": f"count {value:g}"}))
+        for _, _, data in self.i_answer:
+            events.append((self.now, "state", {"state": f"heard {data['state']}"}))
+        if events:
+            self.o = EventFrame.of(*events)
+
+
+def _think(text):
+    time.sleep(0.01)
+    return text.upper()
+
+
+class Thinks(Node):
+    """Answers each count after some work, with a number that depends on all before."""
+
+    i = EventsIn("state")
+    o = EventsOut("state")
+
+    def __init__(self, factor: int = 2):
+        """factor: of the number."""
+        self._factor, self._sum = factor, 0.0
+
+    def update(self):
+        for _, _, data in self.i:
+            if data["state"].startswith("count"):
+                self.submit(_think, data["state"])
+        answers = []
+        for text in self.results():
+            self._sum += self._factor * self.rng.random()
+            answers.append((self.now, "state", {"state": f"{text} {self._sum:.6f}"}))
+        if answers:
+            self.o = EventFrame.of(*answers)
