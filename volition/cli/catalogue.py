@@ -220,7 +220,8 @@ def type_name(hint: Any) -> str:
         return "[" + ", ".join(type_name(member) for member in members) + "]"
     if origin is not None:
         return f"list of {type_name(members[0])}"
-    if inspect.isclass(hint) and issubclass(hint, BaseModel):
+    # On Python 3.10 an alias such as list[int] passes for a class.
+    if inspect.isclass(hint) and get_origin(hint) is None and issubclass(hint, BaseModel):
         return f"map with {', '.join(hint.model_fields)}"
     simple = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
     return simple.get(hint, "anything" if hint is Any else getattr(hint, "__name__", str(hint)))

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import get_origin
 
 from timeflux.core.node import Node as TimefluxNode
 
@@ -145,7 +146,8 @@ class ClassFinder:
 
 
 def _is_node(value: object) -> bool:
-    return inspect.isclass(value) and issubclass(value, TimefluxNode)
+    # On Python 3.10 an alias such as list[int] passes for a class.
+    return inspect.isclass(value) and get_origin(value) is None and issubclass(value, TimefluxNode)
 
 
 def _exists(top: str) -> bool:
