@@ -101,7 +101,18 @@ class File(Node):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", [["-m", "timeflux"], ["-m", "volition", "run"]])
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(
+            ["-m", "timeflux"],
+            marks=pytest.mark.skipif(
+                sys.version_info >= (3, 12), reason="the logging of timeflux 0.17.2 does not start on Python 3.12"
+            ),
+        ),
+        ["-m", "volition", "run"],
+    ],
+)
 def test_our_node_among_theirs_says_the_same_under_either_program(tmp_path, program):
     import numpy as np
     import pandas as pd
