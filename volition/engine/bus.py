@@ -7,7 +7,7 @@ its way to a reader that dies is lost with it. What happens when the reader is t
 Every drop is counted and reported as ``dropped``.
 
 The pipes are sockets in a private folder (``ipc``), or on the loopback interface where the platform has none. Only
-``Publish`` and ``Subscribe`` nodes can reach other machines, and only with keys.
+``Publish`` nodes can reach other machines, and only with keys.
 """
 
 from __future__ import annotations

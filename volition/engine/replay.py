@@ -82,7 +82,9 @@ def streams_for(app: App, streams: Streams, names: Mapping[str, str] | None = No
         name = (names or {}).get(node, recorded) if port == "o" else recorded
         if (graph, node) in wanted and name in streams:
             found[graph, node, port] = streams[name]
-    for _, node in sorted(wanted - {key[:2] for key in found}):
+    missing = sorted(wanted - {key[:2] for key in found})
+    if missing:
+        node = missing[0][1]
         raise SessionError(
             f"source {node!r} has no stream in the session, which holds "
             f"{', '.join(map(repr, sorted(streams))) or 'nothing'}: name one with --map {node}=STREAM"

@@ -345,10 +345,9 @@ def _ending(code: int | None) -> str:
 
 def checked(path: str | Path) -> App:
     """Load an app for running; all its problems as one LoadError."""
-    from volition.engine.check import check
-    from volition.engine.load import load
+    from volition.engine.check import check_app
 
-    problems = check(path)
-    if problems:
+    app, problems = check_app(path)
+    if app is None or problems:
         raise LoadError("\n".join(str(problem) for problem in problems))
-    return load(path)
+    return app
