@@ -1,90 +1,51 @@
-"""Menus for the text so far."""
+"""The node that offers: menus of continuations from a language model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from operator import itemgetter
-from typing import Annotated
+from typing import Annotated, Any
 
-from volition.core import EventFrame, EventsIn, EventsOut, Ge, Gt, Le, Node, Unit
-from volition.core.clock import nanoseconds
+from volition.core import EventFrame, EventsIn, EventsOut, Node
 from volition.core.events import Error, Menu, Option
-from volition.nodes.text.proposals import Limits, split
-from volition.nodes.text.worker import FALLBACK, Proposals, Proposer, Request
-
-TYPED = ("typed", "key")
-"""Reasons of a text that may end within a word."""
+from volition.core.params import Ge, Gt, Le, Unit
+from volition.nodes.text.focus import Focus
+from volition.nodes.text.process import ModelProcess
+from volition.nodes.text.proposals import Limits
+from volition.nodes.text.proposer import FALLBACK, Settings
+from volition.nodes.text.requests import Offered, Proposals, Request, pack, unpack_proposals
+from volition.nodes.text.steering import Steering
 
 _TURNS = 8
-_REMEMBERED = 100
-_REFUSED = 40  # after so many the first ones may come again
-
-
-class Refusals:
-    """What the person was offered, and what their signals said of it: the next request depends on both."""
-
-    def __init__(self) -> None:
-        self.shown: Proposals | None = None
-        self.log_v: dict[str, float] = {}
-        self._half_typed: dict[str, None] = {}  # texts that ended within a word, oldest first
-
-    def show(self, proposals: Proposals) -> None:
-        """A menu has been shown."""
-        self.shown, self.log_v = proposals, {}
-
-    def hear(self, sources: Mapping[str, Mapping[str, float]]) -> None:
-        """Take log V of the shown options (ids "1", "2", ...) from each source."""
-        self.log_v = {}
-        for values in sources.values():
-            for option, value in values.items():
-                self.log_v[option] = self.log_v.get(option, 0.0) + value
-
-    def after(self, request: Request, text: str, reason: str) -> Request:
-        """The request for ``text``, when ``request`` was the last one."""
-        half_typed = self._ends_within_a_word(text, reason)
-        if self.shown is None:
-            return Request(text, half_typed, request.turns)
-        before = self.shown.request
-        options = [option for option in self.shown.options if option.tokens]
-        if reason == "none" and before.text == text:
-            # None of them: hard evidence, until the text changes.
-            refused = (*request.refused, *(option.text for option in self.shown.options))
-            candidates = (*request.candidates, *(option.candidate(float("-inf")) for option in options))
-            return Request(text, before.half_typed, request.turns, refused[-_REFUSED:], candidates[-_REFUSED:])
-        if half_typed and split(text, True).base == split(before.text, before.half_typed).base:
-            # A letter was typed instead: what the signals leaned towards still counts.
-            leaned = {str(n): option for n, option in enumerate(self.shown.options, 1) if option.tokens}
-            candidates = tuple(option.candidate(self.log_v[n]) for n, option in leaned.items() if n in self.log_v)
-            return Request(text, True, request.turns, (), candidates)
-        return Request(text, half_typed, request.turns)
-
-    def _ends_within_a_word(self, text: str, reason: str) -> bool:
-        if reason in TYPED:
-            self._half_typed[text] = None
-            if len(self._half_typed) > _REMEMBERED:
-                del self._half_typed[next(iter(self._half_typed))]
-            return True
-        return reason == "undo" and text in self._half_typed  # back to where it was typed
 
 
 class Generator(Node):
     """Menus of 3 to 5 continuations of the text, from a small local language model.
 
-    Each text asks for a menu; the model works off the tick, and the menu carries the time at which it came
-    back. While it works, the newest text wins. A text with the reason ``none`` (nothing fits) refuses what
-    was offered: other options follow until the text changes. The model is loaded and warmed up from the
-    start.
+    Each text asks for a menu; the model works in a process of its own, and the menu carries the time at which
+    it came back. A newer text cuts the work on an older one short. A text with the reason ``none`` (nothing
+    fits) refuses what was offered: other options follow until the text changes. While the person chooses,
+    the menus that may come next are computed ahead, in the order of the posterior.
 
-    Without a working model, or past the deadline, the options come from a small table of words; the menu's
-    ``model`` is then ``fallback``, an ``error`` is reported, and ``fallbacks`` counts them.
+    A menu is there by the deadline: with what the search has found by then and words of a small table in the
+    places that are left (``late``), or from the table alone, where the model is missing or its process has
+    died (``model`` is then ``fallback``, an ``error`` is reported, and ``fallbacks`` counts them). A process
+    that died is started again.
+
+    ``focus`` events shift what is offered towards words that the person attends to, for a while; a ``steer``
+    event changes adapters, control vector and biases.
     """
 
     i_text = EventsIn("text")
     i_turn = EventsIn("turn", optional=True)
     i_posterior = EventsIn("posterior", optional=True)
+    i_focus = EventsIn("focus", optional=True)
+    i_steer = EventsIn("steer", optional=True)
     o = EventsOut("menu")
 
     chunk_dependent = "texts that come in one tick are answered once, for the newest"
+    journals_results = True
 
     def __init__(
         self,
@@ -93,89 +54,111 @@ class Generator(Node):
         words: Annotated[int, Ge(1), Le(8)] = 3,
         grow: Annotated[float, Gt(0), Le(1)] = 0.5,
         threads: Annotated[int, Ge(0)] = 0,
-        deadline: Annotated[float, Unit("s"), Gt(0)] = 5.0,
+        deadline: Annotated[float, Unit("s"), Ge(0)] = 0.0,
         banned: list[str] | None = None,
+        steer: dict[str, dict[str, float]] | None = None,
     ):
-        """model: a .gguf file, or smollm2-135m.
+        """model: a .gguf file, or the name of a model that is known.
         options: how many to offer.
         words: most words of an option.
         grow: an option takes its next word along while that is likelier than this; 1 for single words.
         threads: of the language model; 0 for a number that suits the machine.
-        deadline: after this time the options come from the small table of words.
+        deadline: a menu is there by then; 0 for the larger of 0.15 s and 1.5 times a cached menu.
         banned: words that are never offered.
+        steer: adapters and control, each {file: scale}, and bias, {word: nats}.
         """
-        self._model = model
-        self._limits = Limits(options, words, grow, banned=tuple(banned or ()))
-        self._threads = threads
-        self._deadline = nanoseconds(deadline)
-        self._proposer: Proposer | None = None
-        self._offered = Refusals()
-        self._request = Request()
+        self._settings = Settings(model, Limits(options, words, grow, banned=tuple(banned or ())), threads)
+        self._deadline = deadline
+        self._process: ModelProcess | None = None
+        self._offered = Offered()
+        self._request = Request(steering=steering_of(steer or {}))
+        self._focus = Focus()
         self._ready: Proposals | None = None
-        self._due: int | None = None  # a menu is owed, at the latest then
+        self._owed = False
         self._menu = 0
+        self._order: list[str] = []
         self._problem = ""
         self.fallbacks = 0
 
     def start(self) -> None:
-        self._proposer = Proposer(self._model, self._limits, self._threads)
-        self._ask(Request())
+        live = self.engine_driven and not self.muted
+        self._process = ModelProcess(self._settings, self._deadline if live else None, ahead=live)
+        self._ask()
 
     def update(self) -> None:
         self._listen()
         self._collect()
-        if self._due is not None and not self.busy:
-            self._ask(self._request)
+        if self._owed and not self.busy:
+            self._ask()
             self._collect()
-        if self._due is not None and self.now >= self._due and self._proposer is not None:
-            late = self._proposer.without_model(self._request, f"no answer within {self._deadline / 1e9:g} s")
-            self._emit(late, late=True)
-        if self._due is not None:
-            self.wake = self._due
 
     def terminate(self) -> None:
-        if self._proposer is not None:
-            self._proposer.close()
+        if self._process is not None:
+            self._process.close()
+
+    def pack_result(self, result: Proposals) -> dict[str, Any]:
+        """An answer as it is kept in the journal."""
+        return pack(result)
+
+    def unpack_result(self, packed: Mapping[str, Any]) -> Proposals:
+        """An answer from the journal."""
+        return unpack_proposals(packed)
 
     def _listen(self) -> None:
-        events = sorted([*self.i_posterior, *self.i_turn, *self.i_text], key=itemgetter(0))
-        for _, label, data in events:
+        events = sorted(
+            [*self.i_steer, *self.i_focus, *self.i_posterior, *self.i_turn, *self.i_text], key=itemgetter(0)
+        )
+        before = self._request
+        for time, label, data in events:
             if label == "posterior" and data["menu"] == self._menu:
                 self._offered.hear(data.get("sources", {}))
+                self._prefer(data["p"])
+            elif label == "focus":
+                self._focus.look(data["words"], time)
+            elif label == "steer":
+                self._request = replace(self._request, steering=steered(self._request.steering, data))
             elif label == "turn":
                 turns = (*self._request.turns, data["text"])[-_TURNS:]
-                self._request = Request(self._request.text, self._request.half_typed, turns)
-                if self._menu:
-                    self._want()
+                self._request = replace(self._request, turns=turns)
+                self._owed = self._owed or self._menu > 0
             elif label == "text":
                 self._request = self._offered.after(self._request, data["text"], data.get("reason", ""))
-                self._want()
+                self._request = replace(self._request, focus=self._focus.at(time))
+                self._owed = True
+        if self._owed and self.busy and self._request != before and self._process is not None:
+            self._process.cut()
 
-    def _want(self) -> None:
-        self._due = self.now + self._deadline
+    def _prefer(self, p: Mapping[str, float]) -> None:
+        order = sorted(p, key=lambda option: -p[option])
+        if order[:2] != self._order[:2] and self._process is not None:
+            self._process.prefer(order)
+        self._order = order
 
-    def _ask(self, request: Request) -> None:
-        if self._proposer is not None:
-            self.submit(self._proposer, request)
+    def _ask(self) -> None:
+        if self._process is not None:
+            self.submit(self._process.ask, self._request)
 
     def _collect(self) -> None:
         for result in self.results():
             self._ready = result
-        if self._due is not None and self._ready is not None and self._ready.request == self._request:
+        if self._owed and self._ready is not None and self._ready.request == self._request:
             self._emit(self._ready)
 
-    def _emit(self, proposals: Proposals, late: bool = False) -> None:
-        self._due = None
+    def _emit(self, proposals: Proposals) -> None:
+        self._owed = False
         self._ready = None
         self._menu += 1
+        self._order = []
         self._offered.show(proposals)
-        if proposals.model == FALLBACK:
-            self.fallbacks += 1
-            if proposals.problem != self._problem:
-                self.report(Error(source=self.id, message=f"{proposals.problem}; options come from a small table"))
-        self._problem = proposals.problem
+        self._complain(proposals)
         options = [
-            Option(id=str(n), text=o.text, log_probability=o.log_probability, tokens=list(o.tokens))
+            Option(
+                id=str(n),
+                text=o.text,
+                log_probability=o.log_probability,
+                tokens=list(o.tokens),
+                why=dict(o.why),
+            )
             for n, o in enumerate(proposals.options, 1)
         ]
         menu = Menu(
@@ -183,7 +166,40 @@ class Generator(Node):
             context=proposals.request.text,
             options=options,
             p_none=proposals.p_none,
+            covered_mass=min(1.0, proposals.covered_mass),
             model=proposals.model,
-            late=late,
+            late=not proposals.complete,
         )
         self.o = EventFrame.of(menu.at(self.now))
+
+    def _complain(self, proposals: Proposals) -> None:
+        if proposals.model == FALLBACK:
+            self.fallbacks += 1
+            if proposals.problem != self._problem:
+                self.report(Error(source=self.id, message=f"{proposals.problem}; options come from a small table"))
+        self._problem = proposals.problem if proposals.model == FALLBACK else ""
+        if self._process is not None:
+            idle, self._process.idle = self._process.idle, []
+            for sentence in idle:
+                self.report(Error(source=self.id, message=sentence))
+
+
+def steering_of(data: Mapping[str, Mapping[str, float]]) -> Steering:
+    """A steering from {adapters: {file: scale}, control: {file: scale}, bias: {word: nats}}.
+
+    Raises
+    ------
+    LoadError
+        When there is more than one control vector.
+    """
+    return Steering.of(data.get("adapters", {}), data.get("control"), data.get("bias"))
+
+
+def steered(steering: Steering, data: Mapping[str, Any]) -> Steering:
+    """A steering after a ``steer`` event: what the event leaves out stays, what it gives empty is taken away."""
+    given = steering_of({key: value for key, value in data.items() if value is not None})
+    return Steering(
+        given.adapters if data.get("adapters") is not None else steering.adapters,
+        given.control if data.get("control") is not None else steering.control,
+        given.bias if data.get("bias") is not None else steering.bias,
+    )

@@ -9,35 +9,28 @@ from __future__ import annotations
 import codecs
 import ctypes
 import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from volition.core import LoadError, NodeError
-from volition.core.places import PACKAGE
-from volition.nodes.text.find import SMOLLM2, find_model
+from volition.nodes.text.cancel import Cancelled
+from volition.nodes.text.native import CancelFlag, forget_log, last_log, library, repacking_is_safe
+from volition.nodes.text.steering import Steering, Wheel
 
-__all__ = [
-    "SMOLLM2",
-    "LanguageModel",
-    "Probe",
-    "Utf8Stream",
-    "default_threads",
-    "find_model",
-    "log_softmax",
-    "probe",
-]
+__all__ = ["LanguageModel", "Steering", "Utf8Stream", "Vocabulary", "default_threads", "log_softmax"]
 
 _BATCH = 64
-_ERROR = 4  # GGML_LOG_LEVEL_ERROR
+_MEMO = 96 << 20
+"""Bytes of remembered log-probabilities."""
+
+_ABORTED = 2
+_NO_ROOM = 1
+
+Path_ = tuple[int, ...]
 
 
 def default_threads() -> int:
@@ -56,112 +49,37 @@ class Utf8Stream:
         return self._decoder.decode(piece, final)
 
 
-class LanguageModel:
-    """Next-token log-probabilities after a prompt, and after branches from its end.
+class Vocabulary:
+    """The tokens of a model: text to tokens and back.
 
-    The prompt is given in segments. A segment is evaluated in one way only, whatever was evaluated before
-    it: whole, in batches counted from its own start, or not at all because it is still in the cache. So a
-    cached and a fresh evaluation do the same arithmetic and give the same bits.
-
-    Not safe for use from two threads at once.
-
-    Parameters
+    Attributes
     ----------
-    path
-        A GGUF file.
-    threads
-        Of llama.cpp; 0 takes ``default_threads()``.
-    context
-        Longest prompt, in tokens.
-    sequences
-        Most branches alive at a time.
-
-    Raises
-    ------
-    LoadError
-        When llama-cpp-python is missing or cannot read the file.
+    n_vocab
+        How many tokens there are.
+    pieces
+        The bytes of every token, by number; empty for control tokens.
+    special
+        Numbers of the tokens that end a text or control the model, int64.
+    opening
+        The tokens that the model wants before any text.
     """
 
-    def __init__(self, path: str | Path, threads: int = 0, context: int = 1024, sequences: int = 32):
-        self._api = api = _library()
-        self._model: Any = None
-        self._context: Any = None
-        self.path = Path(path)
-        self.context = context
-        self.sequences = sequences
-        _LOG.clear()
-        settings = api.llama_model_default_params()
-        settings.n_gpu_layers = 0
-        # Repacked weights go through AMX where the processor advertises it, and some machines fault there.
-        settings.use_extra_bufts = False
-        self._model = api.llama_model_load_from_file(str(self.path).encode(), settings)
-        if not self._model:
-            raise LoadError(f"model {str(path)!r} cannot be read: {_last_log()}")
-        self._vocabulary = api.llama_model_get_vocab(self._model)
+    def __init__(self, api: Any, model: Any):
+        self._api = api
+        self._vocabulary = api.llama_model_get_vocab(model)
         self.n_vocab = int(api.llama_vocab_n_tokens(self._vocabulary))
-        self._batch = api.llama_batch_init(_BATCH, 0, 1)
-        self._open_context(threads or default_threads())
-        self._pieces: list[bytes] | None = None
-        self._special: np.ndarray | None = None
-        self._forget()
-
-    def _open_context(self, threads: int) -> None:
-        api = self._api
-        settings = api.llama_context_default_params()
-        settings.n_ctx = self.context + 8 * self.sequences
-        settings.n_batch = settings.n_ubatch = _BATCH
-        settings.n_seq_max = self.sequences + 1
-        settings.kv_unified = True  # without it a copy of part of a sequence aborts the process
-        settings.n_threads = settings.n_threads_batch = threads
-        settings.no_perf = True
-        self._context = api.llama_init_from_model(self._model, settings)
-        if not self._context:
-            reason = _last_log()
-            self.close()
-            raise LoadError(f"model {str(self.path)!r} gives no context: {reason}")
-        self._memory = api.llama_get_memory(self._context)
-
-    def close(self) -> None:
-        """Free the model; may be called twice."""
-        if self._context:
-            self._api.llama_free(self._context)
-            self._context = None
-        if self._model:
-            self._api.llama_batch_free(self._batch)
-            self._api.llama_model_free(self._model)
-            self._model = None
-
-    # The vocabulary
-
-    @property
-    def pieces(self) -> list[bytes]:
-        """The bytes of every token, by number; empty for control tokens."""
-        if self._pieces is None:
-            self._pieces = [self._piece(token) for token in range(self.n_vocab)]
-        return self._pieces
-
-    @property
-    def special(self) -> np.ndarray:
-        """Numbers of the tokens that end a text or control the model, int64."""
-        if self._special is None:
-            api, vocabulary = self._api, self._vocabulary
-            self._special = np.array(
-                [
-                    token
-                    for token in range(self.n_vocab)
-                    if api.llama_vocab_is_control(vocabulary, token) or api.llama_vocab_is_eog(vocabulary, token)
-                ],
-                dtype=np.int64,
-            )
-        return self._special
-
-    @property
-    def opening(self) -> list[int]:
-        """The tokens that the model wants before any text."""
-        api, vocabulary = self._api, self._vocabulary
-        if not api.llama_vocab_get_add_bos(vocabulary):
-            return []
-        return [int(api.llama_vocab_bos(vocabulary))]
+        self.pieces = [self._piece(token) for token in range(self.n_vocab)]
+        self.special = np.array(
+            [
+                token
+                for token in range(self.n_vocab)
+                if api.llama_vocab_is_control(self._vocabulary, token)
+                or api.llama_vocab_is_eog(self._vocabulary, token)
+            ],
+            dtype=np.int64,
+        )
+        wanted = api.llama_vocab_get_add_bos(self._vocabulary)
+        self.opening = [int(api.llama_vocab_bos(self._vocabulary))] if wanted else []
 
     def _piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(64)
@@ -185,18 +103,137 @@ class LanguageModel:
         """Text of ``tokens``; what is no UTF-8 becomes the replacement character."""
         return b"".join(self.pieces[token] for token in tokens).decode(errors="replace")
 
+
+class LanguageModel:
+    """Log-probabilities of the next token after a prompt, and after paths of tokens from its end.
+
+    What is evaluated is kept: of the next prompt only what differs is evaluated, and asking for a path
+    again is free.
+
+    The prompt is given in segments. A segment of several tokens is evaluated whole, in batches counted from
+    its own start; segments of one token that follow each other go together.
+
+    Not safe for use from two threads at once.
+
+    Parameters
+    ----------
+    path
+        A GGUF file.
+    threads
+        Of llama.cpp; 0 takes ``default_threads()``.
+    context
+        Longest prompt, in tokens.
+    sequences
+        Most paths kept alive at a time.
+    cancel
+        Raised to cut an evaluation short.
+
+    Raises
+    ------
+    LoadError
+        When llama-cpp-python is missing or cannot read the file.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        threads: int = 0,
+        context: int = 1024,
+        sequences: int = 32,
+        cancel: CancelFlag | None = None,
+    ):
+        self._api = api = library()
+        self._model: Any = None
+        self._context: Any = None
+        self.path = Path(path)
+        self.context = context
+        self.sequences = sequences
+        self.threads = threads or default_threads()
+        forget_log()
+        settings = api.llama_model_default_params()
+        settings.n_gpu_layers = 0
+        settings.use_extra_bufts = repacking_is_safe()
+        self._model = api.llama_model_load_from_file(str(self.path).encode(), settings)
+        if not self._model:
+            raise LoadError(f"model {str(path)!r} cannot be read: {last_log()}")
+        self.vocabulary = Vocabulary(api, self._model)
+        if not api.llama_model_n_embd(self._model) or not api.llama_model_n_layer(self._model):
+            raise LoadError(f"model {str(path)!r} holds a vocabulary and no weights")
+        self.pieces, self.special, self.opening = (
+            self.vocabulary.pieces,
+            self.vocabulary.special,
+            self.vocabulary.opening,
+        )
+        self.n_vocab = self.vocabulary.n_vocab
+        self.tokenise, self.detokenise = self.vocabulary.tokenise, self.vocabulary.detokenise
+        self._batch = api.llama_batch_init(_BATCH, 0, 1)
+        self._open_context()
+        self._cancel = cancel
+        if cancel is not None:
+            self._abort, data = cancel.callback()  # the callback must live as long as the context
+            api.llama_set_abort_callback(self._context, self._abort, data)
+        self._wheel = Wheel(api, self._model, self._context)
+        self._memo: OrderedDict[tuple[Any, Path_], np.ndarray] = OrderedDict()
+        self._forget()
+
+    def _open_context(self) -> None:
+        api = self._api
+        settings = api.llama_context_default_params()
+        settings.n_ctx = self.context + 8 * self.sequences
+        settings.n_batch = settings.n_ubatch = _BATCH
+        settings.n_seq_max = self.sequences + 1
+        settings.kv_unified = True  # without it a copy of part of a sequence aborts the process
+        # Off: evaluating five paths in one step takes 0.6 of the time, the prompt 1.1 of it.
+        settings.flash_attn_type = 0
+        settings.n_threads = settings.n_threads_batch = self.threads
+        settings.no_perf = True
+        self._context = api.llama_init_from_model(self._model, settings)
+        if not self._context:
+            reason = last_log()
+            self.close()
+            raise LoadError(f"model {str(self.path)!r} gives no context: {reason}")
+        self._memory = api.llama_get_memory(self._context)
+
+    def close(self) -> None:
+        """Free the model; may be called twice."""
+        if self._context:
+            self._api.llama_free(self._context)
+            self._context = None
+        if self._model:
+            self._api.llama_batch_free(self._batch)
+            self._api.llama_model_free(self._model)
+            self._model = None
+
+    # Steering
+
+    @property
+    def steering(self) -> Steering:
+        """The adapters and the control vector that are in force."""
+        return self._wheel.steering
+
+    def steer(self, steering: Steering) -> None:
+        """Put adapters and a control vector in force, and take others out.
+
+        What was evaluated under other ones is forgotten: a prompt's cache holds only under the weights that
+        made it.
+
+        Raises
+        ------
+        LoadError
+            When a file cannot be read or does not fit the model; what was in force stays.
+        """
+        if steering.weights != self._wheel.steering.weights:
+            self._wheel.turn(steering)
+            self._api.llama_memory_clear(self._memory, True)
+            self._forget()
+
     # Evaluation
 
     def _forget(self) -> None:
-        self._segments: list[tuple[int, ...]] = []
-        self._ends: list[np.ndarray | None] = []
-        self._lengths: dict[int, int] = {}  # of each live branch, in tokens
+        self._segments: list[Path_] = []
+        self._prompt: tuple[Any, ...] = ()
+        self._live: OrderedDict[Path_, int] = OrderedDict()  # sequence of each path, the last used last
         self._free = list(range(self.sequences, 0, -1))
-
-    @property
-    def free(self) -> int:
-        """How many more branches there may be."""
-        return len(self._free)
 
     def prefill(self, segments: Sequence[Sequence[int]]) -> np.ndarray:
         """Evaluate a prompt; what it shares with the last one is kept.
@@ -204,48 +241,49 @@ class LanguageModel:
         Parameters
         ----------
         segments
-            Tokens; an empty segment counts for nothing. Fixed parts (a frame, a turn) are a segment each
-            and fast; text that grows is a segment a token.
+            Tokens; an empty segment counts for nothing. Fixed parts (a frame, a turn) are a segment each;
+            text that grows is a segment a token.
 
         Returns
         -------
-        Log-probabilities of the next token, float64, shape (n_vocab,).
+        Log-probabilities of the next token, float32, shape (n_vocab,), read-only.
 
         Raises
         ------
         NodeError
             When the prompt is empty or too long, or llama.cpp fails.
+        Cancelled
+            When the flag was raised; what was evaluated until then is kept.
         """
         wanted = [tuple(segment) for segment in segments if len(segment)]
         total = sum(map(len, wanted))
         if not 0 < total <= self.context:
             raise NodeError(f"a prompt has 1 to {self.context} tokens, this one {total}")
+        self._prompt = (self._wheel.steering.weights, tuple(wanted))
+        known = self._recall(())
+        if known is not None and wanted == self._segments:
+            return known
         self.release()
         kept = 0
         while kept < min(len(wanted), len(self._segments)) and wanted[kept] == self._segments[kept]:
             kept += 1
-        if kept == len(wanted) and self._ends[kept - 1] is None:
-            kept -= 1  # one token, cheaper to evaluate again than to keep its logits
-        start = sum(map(len, wanted[:kept]))
+        if kept == len(wanted) and known is None:
+            kept -= 1  # its logits are gone
+        start = self._cut(kept)
+        for piece in _pieces(wanted[kept:]):
+            logits = self._evaluate([token for segment in piece for token in segment], start)
+            start += sum(map(len, piece))
+            self._segments += piece
+        return known if known is not None else self._remember((), log_softmax(logits))
+
+    def _cut(self, kept: int) -> int:
+        """Keep the first segments only; how many tokens those are."""
+        start = sum(map(len, self._segments[:kept]))
         if not self._api.llama_memory_seq_rm(self._memory, 0, start, -1):
             self._api.llama_memory_clear(self._memory, True)  # a memory that cannot be cut: start over
             kept = start = 0
-        del self._segments[kept:], self._ends[kept:]
-        for segment in wanted[kept:]:
-            logits = self._evaluate(segment, start)
-            start += len(segment)
-            self._segments.append(segment)
-            self._ends.append(logits if len(segment) > 1 else None)
-        self._lengths = {0: start}
-        if kept == len(wanted):
-            logits = self._kept_logits()
-        return log_softmax(logits)
-
-    def _kept_logits(self) -> np.ndarray:
-        logits = self._ends[-1]
-        if logits is None:
-            raise AssertionError("a segment of one token is evaluated again")
-        return logits
+        del self._segments[kept:]
+        return start
 
     def _evaluate(self, tokens: Sequence[int], start: int) -> np.ndarray:
         last = np.empty(0, dtype=np.float32)
@@ -253,44 +291,125 @@ class LanguageModel:
             piece = tokens[begin : begin + _BATCH]
             where = range(start + begin, start + begin + len(piece))
             final = begin + len(piece) == len(tokens)
-            rows = self._decode(piece, where, [0] * len(piece), [len(piece) - 1] if final else [])
+            try:
+                rows = self._decode(piece, where, [0] * len(piece), [len(piece) - 1] if final else [])
+            except Cancelled:
+                self._api.llama_memory_seq_rm(self._memory, 0, start, -1)
+                raise
             last = rows[0] if final else last
         return last
 
-    def extend(self, parents: Sequence[int], tokens: Sequence[int]) -> tuple[list[int], np.ndarray]:
-        """Branch from each parent (0 is the prompt, or a branch) by one token, all in one evaluation.
+    def after(self, paths: Sequence[Path_]) -> list[np.ndarray]:
+        """Log-probabilities of the next token after the prompt followed by each path.
+
+        Parameters
+        ----------
+        paths
+            Tokens from the end of the prompt; ``()`` is the prompt itself.
 
         Returns
         -------
-        The new branches, and log-probabilities of the token after each: float64, shape (n, n_vocab).
+        One row a path: float32, shape (n_vocab,), read-only.
 
         Raises
         ------
         NodeError
-            When there are no more free branches, or llama.cpp fails.
+            When there are more paths than sequences, or llama.cpp fails.
+        Cancelled
+            When the flag was raised.
         """
-        if not parents or len(parents) > min(self.free, _BATCH):
-            raise NodeError(f"{len(parents)} new branches asked for, {self.free} are free")
-        branches = [self._free.pop() for _ in parents]
-        for parent, branch in zip(parents, branches, strict=True):
-            self._api.llama_memory_seq_cp(self._memory, parent, branch, -1, -1)
-            self._lengths[branch] = self._lengths[parent] + 1
-        where = [self._lengths[parent] for parent in parents]
-        rows = self._decode(tokens, where, branches, range(len(branches)))
-        return branches, np.stack([log_softmax(row) for row in rows])
+        rows = {path: self._recall(path) for path in paths}
+        missing = [path for path, row in rows.items() if row is None]
+        if () in missing:
+            rows[()] = self.prefill(self._prompt[1])
+            missing.remove(())
+        if missing:
+            rows.update(zip(missing, self._grow(missing), strict=True))
+        return [row for path in paths if (row := rows[path]) is not None]
+
+    def _grow(self, paths: list[Path_]) -> list[np.ndarray]:
+        if len(paths) > self.sequences:
+            raise NodeError(f"{len(paths)} paths asked for at once, the model was opened for {self.sequences}")
+        stems = [self._stem(path) for path in paths]
+        self._make_room(len(paths), set(stems))
+        base = sum(map(len, self._segments))
+        tokens: list[int] = []
+        where: list[int] = []
+        sequences: list[int] = []
+        ends: list[int] = []
+        grown: dict[Path_, int] = {}
+        for path, stem in zip(paths, stems, strict=True):
+            sequence = grown[path] = self._free.pop()
+            self._api.llama_memory_seq_cp(self._memory, self._live.get(stem, 0), sequence, -1, -1)
+            rest = path[len(stem) :]
+            tokens += rest
+            where += range(base + len(stem), base + len(path))
+            sequences += [sequence] * len(rest)
+            ends.append(len(tokens) - 1)
+        try:
+            rows = self._decode(tokens, where, sequences, ends)
+        except Cancelled:
+            for sequence in grown.values():
+                self._api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+                self._free.append(sequence)
+            raise
+        self._live.update(grown)
+        return [self._remember(path, log_softmax(row)) for path, row in zip(paths, rows, strict=True)]
+
+    def _stem(self, path: Path_) -> Path_:
+        """The longest part of a path that is alive."""
+        for length in range(len(path) - 1, 0, -1):
+            if path[:length] in self._live:
+                self._live.move_to_end(path[:length])
+                return path[:length]
+        return ()
+
+    def _make_room(self, n: int, needed: set[Path_]) -> None:
+        """Free sequences until there are ``n``, those longest unused first."""
+        for path in [path for path in self._live if path not in needed]:
+            if len(self._free) >= n:
+                return
+            self._drop(path)
+        if len(self._free) < n:
+            raise NodeError(f"{n} new paths from {len(needed)} others are more than {self.sequences} sequences hold")
+
+    def _drop(self, path: Path_) -> None:
+        sequence = self._live.pop(path)
+        self._api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        self._free.append(sequence)
 
     def release(self) -> None:
-        """Give up all branches; the prompt stays."""
-        for branch in self._lengths:
-            if branch:
-                self._api.llama_memory_seq_rm(self._memory, branch, -1, -1)
-                self._free.append(branch)
-        self._lengths = {0: self._lengths.get(0, 0)}
+        """Give up all paths; the prompt stays, and so do the log-probabilities."""
+        for path in list(self._live):
+            self._drop(path)
         self._free.sort(reverse=True)
+
+    def forget(self, prompt: bool = True) -> None:
+        """Forget all log-probabilities and paths, and the prompt's evaluation, too, unless told otherwise."""
+        self.release()
+        self._memo.clear()
+        if prompt:
+            self._api.llama_memory_clear(self._memory, True)
+            self._forget()
+
+    def _recall(self, path: Path_) -> np.ndarray | None:
+        row = self._memo.get((self._prompt, path))
+        if row is not None:
+            self._memo.move_to_end((self._prompt, path))
+        return row
+
+    def _remember(self, path: Path_, row: np.ndarray) -> np.ndarray:
+        row.flags.writeable = False
+        self._memo[self._prompt, path] = row
+        while len(self._memo) * row.nbytes > _MEMO:
+            self._memo.popitem(last=False)
+        return row
 
     def _decode(
         self, tokens: Sequence[int], where: Sequence[int], sequences: Sequence[int], outputs: Sequence[int]
     ) -> list[np.ndarray]:
+        if len(tokens) > _BATCH:
+            raise NodeError(f"{len(tokens)} tokens are more than go into one evaluation ({_BATCH})")
         batch = self._batch
         batch.n_tokens = len(tokens)
         for row, (token, position, sequence) in enumerate(zip(tokens, where, sequences, strict=True)):
@@ -301,119 +420,35 @@ class LanguageModel:
             batch.logits[row] = 0
         for row in outputs:
             batch.logits[row] = 1
-        code = self._api.llama_decode(self._context, batch)
+        code = 0 if not self._cancel else _ABORTED
+        code = code or self._api.llama_decode(self._context, batch)
+        if code == _ABORTED:
+            raise Cancelled
         if code:
             self._api.llama_memory_clear(self._memory, True)
             self._forget()
-            raise NodeError(f"llama.cpp could not evaluate {len(tokens)} tokens (code {code}): {_last_log()}")
+            why = "its cache is full" if code == _NO_ROOM else last_log()
+            raise NodeError(f"llama.cpp could not evaluate {len(tokens)} tokens (code {code}): {why}")
         return [self._logits(row) for row in outputs]
 
     def _logits(self, row: int) -> np.ndarray:
         pointer = self._api.llama_get_logits_ith(self._context, row)
-        return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,)).copy()
+        return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,))  # valid until the next evaluation
+
+
+def _pieces(segments: Sequence[Path_]) -> list[list[Path_]]:
+    """What is evaluated together: a segment of several tokens by itself, runs of single tokens."""
+    pieces: list[list[Path_]] = []
+    for segment in segments:
+        if len(segment) == 1 and pieces and len(pieces[-1][-1]) == 1 and len(pieces[-1]) < _BATCH:
+            pieces[-1].append(segment)
+        else:
+            pieces.append([segment])
+    return pieces
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log-probabilities, float64, of logits, shape (n,)."""
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max()
-    shifted -= np.log(np.exp(shifted).sum())
+    """Log-probabilities, float32, of logits, shape (n,); the sum is in float64."""
+    shifted = logits - logits.max()
+    shifted -= np.float32(np.log(np.exp(shifted).sum(dtype=np.float64)))
     return shifted
-
-
-# The native library
-
-_LOG: deque[str] = deque(maxlen=8)
-_LOADING = threading.Lock()
-_loaded: list[Any] = []
-
-
-def _library() -> Any:
-    """The C functions, with llama.cpp's log kept here instead of printed."""
-    with _LOADING:
-        if not _loaded:
-            try:
-                import llama_cpp.llama_cpp as api
-            except (ImportError, OSError, RuntimeError) as error:
-                raise LoadError(
-                    f"llama-cpp-python does not load ({error}): run `pip install llama-cpp-python`"
-                ) from None
-
-            def keep(level: int, text: bytes, _: Any) -> None:
-                if level == _ERROR:
-                    _LOG.append(text.decode(errors="replace").strip())
-
-            callback = api.llama_log_callback(keep)
-            api.llama_log_set(callback, None)
-            api.llama_backend_init()
-            _loaded.extend([api, callback])  # the callback must live as long as the library
-        return _loaded[0]
-
-
-def _last_log() -> str:
-    return "; ".join(_LOG) or "llama.cpp gave no reason"
-
-
-class Probe(NamedTuple):
-    """What became of one evaluation in a process of its own."""
-
-    ok: bool
-    sentence: str
-
-
-def probe(path: str | Path, timeout: float = 60.0) -> Probe:
-    """Load a model and evaluate once in a child process, so that a crash in native code is a sentence.
-
-    Parameters
-    ----------
-    timeout
-        Seconds to wait for the child.
-    """
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE.parent), environment.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "volition.nodes.text.llama", str(path)]
-    try:
-        child = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Probe(False, f"{path}: no answer within {timeout:g} s")
-    return _verdict(path, child.returncode, child.stdout.strip(), child.stderr.strip())
-
-
-def _verdict(path: str | Path, code: int, output: str, errors: str) -> Probe:
-    if code == 0:
-        return Probe(True, output)
-    if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        return Probe(
-            False,
-            f"{path}: llama.cpp crashed with {name} in its first evaluation; the processor or the file "
-            "is at fault - try another model, or build llama-cpp-python without AMX",
-        )
-    lines = output.splitlines() or errors.splitlines() or [f"exit code {code}"]
-    return Probe(False, lines[-1])
-
-
-def _main(path: str) -> int:
-    try:
-        model = LanguageModel(path)
-        begin = time.perf_counter()
-        model.prefill([[*model.opening, *model.tokenise("i would like to")]])
-        elapsed = time.perf_counter() - begin
-    except (LoadError, NodeError) as error:
-        print(error)
-        return 1
-    print(f"{Path(path).name}: a vocabulary of {model.n_vocab}, first evaluation {1e3 * elapsed:.0f} ms")
-    model.close()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1]))

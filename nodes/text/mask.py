@@ -12,7 +12,7 @@ which is Bayes' rule over token sequences: nothing is approximated, and the mode
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,7 +28,7 @@ class Candidate:
     tokens
         Its tokens, at least one.
     log_probabilities
-        Of each token given the context and the tokens before it.
+        Of each token given the context and the tokens before it, without evidence.
     log_v
         Log of the evidence ratio V; -inf forbids the candidate.
     """
@@ -48,6 +48,31 @@ def prefix_free(candidates: Iterable[Candidate]) -> list[Candidate]:
     return list(kept.values())
 
 
+@dataclass(frozen=True)
+class Shift:
+    """What evidence adds to the log-probabilities of the next token.
+
+    Attributes
+    ----------
+    elsewhere
+        At all tokens but these.
+    tokens
+        Numbers of the tokens on the trie, rising, int64, shape (n,).
+    values
+        What is added to each of them, float64, shape (n,).
+    """
+
+    elsewhere: float
+    tokens: np.ndarray
+    values: np.ndarray
+
+    def dense(self, n_vocab: int) -> np.ndarray:
+        """What is added to each token, float64, shape (n_vocab,)."""
+        values = np.full(n_vocab, self.elsewhere)
+        values[self.tokens] = self.values
+        return values
+
+
 class TrieMask:
     """The exact posterior of token sequences, given evidence about some of them.
 
@@ -59,7 +84,7 @@ class TrieMask:
         Log V_0.
     """
 
-    def __init__(self, candidates: Sequence[Candidate], log_v_none: float = 0.0):
+    def __init__(self, candidates: Sequence[Candidate] = (), log_v_none: float = 0.0):
         if len(prefix_free(candidates)) != len(candidates) or any(not c.tokens for c in candidates):
             raise ValueError("candidates of a mask are not empty, and none is a prefix of another")
         self.candidates = list(candidates)
@@ -75,22 +100,24 @@ class TrieMask:
         inside: dict[tuple[int, ...], list[tuple[float, float]]] = {(): []}
         ends: dict[tuple[int, ...], float] = {}
         for candidate in self.candidates:
-            remaining = float(np.sum(candidate.log_probabilities))
+            remaining = math.fsum(candidate.log_probabilities)
             for length, log_p in enumerate(candidate.log_probabilities):
                 inside.setdefault(candidate.tokens[:length], []).append((remaining, candidate.log_v))
                 remaining -= log_p
             ends[candidate.tokens] = candidate.log_v
         self._log_lambda = {prefix: self._mix(terms) for prefix, terms in inside.items()} | ends
         self._children: dict[tuple[int, ...], list[int]] = {}
-        for prefix in self._log_lambda:
+        for prefix in sorted(self._log_lambda):
             if prefix:
                 self._children.setdefault(prefix[:-1], []).append(prefix[-1])
 
     def _mix(self, terms: Sequence[tuple[float, float]]) -> float:
-        other = max(0.0, 1.0 - sum(np.exp(log_p) for log_p, _ in terms))
-        with np.errstate(divide="ignore"):
-            parts = [log_p + log_v for log_p, log_v in terms] + [float(np.log(other)) + self.log_v_none]
-        return float(np.logaddexp.reduce(parts))
+        other = 1.0 - math.fsum(math.exp(log_p) for log_p, _ in terms)
+        parts = [log_p + log_v for log_p, log_v in terms]
+        if other > 0.0:
+            parts.append(math.log(other) + self.log_v_none)
+        best = max(parts)
+        return best if math.isinf(best) else best + math.log(math.fsum(math.exp(part - best) for part in parts))
 
     def log_lambda(self, prefix: Sequence[int]) -> float:
         """Log Lambda at ``prefix``."""
@@ -102,79 +129,16 @@ class TrieMask:
                 return known if on_trie else self.log_v_none
         raise AssertionError("the empty prefix is always known")
 
-    def bias(self, prefix: Sequence[int], n_vocab: int) -> np.ndarray | None:
-        """What to add to the log-probabilities after ``prefix``, float64, shape (n_vocab,); None for nothing.
+    def shift(self, prefix: Sequence[int]) -> Shift | None:
+        """What to add to the log-probabilities after ``prefix``; None for nothing.
 
         The sum is normalised already, as far as the candidates' log-probabilities are those of the same
         model.
         """
         tokens = tuple(prefix)
         children = self._children.get(tokens)
-        here = self.log_lambda(tokens)
-        if not children or np.isinf(here):
+        here = self._log_lambda.get(tokens, -math.inf)
+        if not children or math.isinf(here):
             return None  # off the trie or beyond an end Lambda is constant; all forbidden would leave nothing
-        bias = np.full(n_vocab, self.log_v_none - here)
-        for token in children:
-            branch = (*tokens, token)
-            bias[token] = self._log_lambda[branch] - here
-        return bias
-
-
-def biased(log_p: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """``log_p + bias``, normalised; ``log_p`` itself when the bias would leave nothing possible."""
-    if bias is None:
-        return log_p
-    total = log_p + bias
-    best = total.max()
-    if np.isneginf(best):
-        return log_p
-    normalised: np.ndarray = total - (best + np.log(np.exp(total - best).sum()))
-    return normalised
-
-
-def restricted(log_p: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """``log_p`` with -inf outside the tokens ``allowed``, normalised; as it is when none is possible."""
-    bias = np.full(len(log_p), -np.inf)
-    bias[allowed] = 0.0
-    return biased(log_p, bias)
-
-
-def without(log_p: np.ndarray, banned: np.ndarray) -> np.ndarray:
-    """``log_p`` with -inf at the tokens ``banned``, normalised; as it is when none would be left."""
-    bias = np.zeros(len(log_p))
-    bias[banned] = -np.inf
-    return biased(log_p, bias)
-
-
-class PieceIndex:
-    """Finds the tokens that agree with bytes that the text must go on with.
-
-    Parameters
-    ----------
-    pieces
-        Bytes of every token, by number; tokens without bytes are never found.
-    """
-
-    def __init__(self, pieces: Sequence[bytes]):
-        order = sorted((piece, token) for token, piece in enumerate(pieces) if piece)
-        self._sorted = [piece for piece, _ in order]
-        self._tokens = np.array([token for _, token in order], dtype=np.int64)
-
-    def extending(self, prefix: bytes) -> np.ndarray:
-        """Numbers of the tokens whose bytes begin with ``prefix``."""
-        begin = bisect_left(self._sorted, prefix)
-        top = prefix.rstrip(b"\xff")
-        if not top:
-            return self._tokens[begin:]
-        return self._tokens[begin : bisect_left(self._sorted, top[:-1] + bytes([top[-1] + 1]))]
-
-    def inside(self, prefix: bytes) -> np.ndarray:
-        """Numbers of the tokens that ``prefix`` begins with, and is longer than."""
-        found: list[int] = []
-        for size in range(1, len(prefix)):
-            piece = prefix[:size]
-            place = bisect_left(self._sorted, piece)
-            while place < len(self._sorted) and self._sorted[place] == piece:
-                found.append(int(self._tokens[place]))
-                place += 1
-        return np.array(found, dtype=np.int64)
+        values = [self._log_lambda[branch] - here for branch in ((*tokens, token) for token in children)]
+        return Shift(self.log_v_none - here, np.array(children, dtype=np.int64), np.array(values))

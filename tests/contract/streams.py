@@ -50,6 +50,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "text": {"text": "hello w0", "reason": "choice"},
     "turn": {"text": "What would you like?", "speaker": "partner"},
     "focus": {"words": {"tea": 1.0}},
+    "steer": {"bias": {"tea": 1.0}},
     "key": {"key": "a"},
     "calibration": {"step": "attend", "target": "1", "menu": 1},
     "state": {"state": "running", "source": "test", "detail": {"n": 1}},

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volition.nodes.text.mask import Candidate, PieceIndex, TrieMask, biased, prefix_free, restricted, without
+from volition.nodes.text.mask import Candidate, TrieMask, prefix_free
 
 N = 4
 LENGTH = 3
@@ -31,15 +31,14 @@ def candidates_of(chain: np.ndarray, lists: list[list[int]], log_v: list[float])
 
 
 def masked_probability(chain: np.ndarray, mask: TrieMask, tokens: tuple[int, ...]) -> float:
-    log_p, last = 0.0, N
+    p, last = 1.0, N
     for n, token in enumerate(tokens):
-        row = np.log(chain[last])
-        bias = mask.bias(tokens[:n], N)
-        total = row if bias is None else row + bias
-        assert np.exp(total).sum() == pytest.approx(1, abs=1e-9)  # exact, before any renormalisation
-        log_p += biased(row, bias)[token]
+        shift = mask.shift(tokens[:n])
+        after = chain[last] if shift is None else chain[last] * np.exp(shift.dense(N))
+        assert after.sum() == pytest.approx(1, abs=1e-9)  # exact, without any normalisation
+        p *= after[token]
         last = token
-    return float(np.exp(log_p))
+    return float(p)
 
 
 @settings(max_examples=60, deadline=None)
@@ -70,24 +69,41 @@ def test_evidence_of_ratio_one_changes_nothing(chain, lists):
 
 
 @settings(max_examples=30, deadline=None)
+@given(chains, token_lists, st.lists(st.floats(0, 1e-10), min_size=5, max_size=5), st.floats(1 - 1e-10, 1))
+def test_a_reliable_source_that_excludes_options_drives_them_below_e_to_minus_20(chain, lists, ratios, reliability):
+    with np.errstate(divide="ignore"):
+        log_v = np.log(reliability * np.array(ratios) + (1 - reliability))
+    assert np.all(log_v < -20)
+    candidates = candidates_of(chain, lists, log_v.tolist())
+    covered = sum(probability(chain, c.tokens) for c in candidates)
+    if covered < 0.9:
+        mask = TrieMask(candidates)
+        for candidate in candidates:
+            assert masked_probability(chain, mask, candidate.tokens) < 10 * np.exp(-20)
+
+
+@settings(max_examples=30, deadline=None)
 @given(chains, token_lists)
 def test_forbidden_candidates_vanish_and_something_stays_possible(chain, lists):
     candidates = candidates_of(chain, lists, [-np.inf] * 5)
     mask = TrieMask(candidates)
+    covered = sum(probability(chain, c.tokens) for c in candidates)
     for candidate in candidates:
-        covered = sum(probability(chain, c.tokens) for c in candidates)
         if covered < 1 - 1e-6:
             assert masked_probability(chain, mask, candidate.tokens) == 0
     for tokens in np.ndindex(*(N,) * LENGTH):
         for n in range(LENGTH):
-            assert np.exp(biased(np.log(chain[0]), mask.bias(tokens[:n], N))).sum() == pytest.approx(1)
+            shift = mask.shift(tokens[:n])
+            assert shift is None or np.any(np.isfinite(shift.dense(N)))
 
 
-def test_strong_evidence_against_drives_a_branch_below_e_to_minus_20():
+def test_strong_evidence_against_one_branch():
     mask = TrieMask([Candidate((0, 1), (np.log(0.5), np.log(0.5)), -25.0)])
-    after = biased(np.log(np.full(N, 0.25)), mask.bias((0,), N))
-    assert after[1] < -20
-    assert np.all(after[[0, 2, 3]] > -2)
+    shift = mask.shift((0,))
+    assert shift is not None
+    assert shift.tokens.tolist() == [1]
+    assert shift.dense(N)[1] < -20
+    assert np.all(shift.dense(N)[[0, 2, 3]] > 0)
 
 
 def test_update_is_the_same_as_a_new_mask():
@@ -95,16 +111,17 @@ def test_update_is_the_same_as_a_new_mask():
     mask = TrieMask(candidates)
     mask.update([2.0, -3.0])
     other = TrieMask([Candidate((0,), (-1.0,), 2.0), Candidate((1, 2), (-0.7, -0.9), -3.0)])
-    np.testing.assert_array_equal(mask.bias((), N), other.bias((), N))
+    np.testing.assert_array_equal(mask.shift(()).dense(N), other.shift(()).dense(N))
 
 
 def test_beyond_an_end_and_off_the_trie_nothing_changes():
     mask = TrieMask([Candidate((0, 1), (-1.0, -1.0), 3.0)])
-    assert mask.bias((0, 1), N) is None
-    assert mask.bias((0, 1, 2), N) is None
-    assert mask.bias((3,), N) is None
+    assert mask.shift((0, 1)) is None
+    assert mask.shift((0, 1, 2)) is None
+    assert mask.shift((3,)) is None
     assert mask.log_lambda((0, 1, 2)) == 3.0
     assert mask.log_lambda((0, 2)) == 0.0
+    assert TrieMask().shift(()) is None
 
 
 def test_a_prefix_among_candidates_is_refused_and_reduced():
@@ -112,23 +129,3 @@ def test_a_prefix_among_candidates_is_refused_and_reduced():
     with pytest.raises(ValueError, match="prefix"):
         TrieMask(both)
     assert prefix_free(both) == [both[1]]
-
-
-def test_hard_masks_never_leave_nothing():
-    log_p = np.log(np.array([0.1, 0.2, 0.3, 0.4]))
-    np.testing.assert_allclose(np.exp(without(log_p, np.array([3]))), [1 / 6, 2 / 6, 3 / 6, 0])
-    np.testing.assert_allclose(np.exp(restricted(log_p, np.array([1, 2]))), [0, 0.4, 0.6, 0])
-    np.testing.assert_array_equal(without(log_p, np.arange(4)), log_p)
-    np.testing.assert_array_equal(restricted(log_p, np.array([], dtype=int)), log_p)
-
-
-@given(
-    st.lists(st.binary(max_size=4), max_size=30),
-    st.one_of(st.binary(min_size=1, max_size=3), st.just(b"\xff\xff")),
-)
-def test_pieces_are_found_as_by_looking_at_each(pieces, prefix):
-    index = PieceIndex(pieces)
-    extending = [t for t, piece in enumerate(pieces) if piece and piece.startswith(prefix)]
-    inside = [t for t, piece in enumerate(pieces) if piece and prefix.startswith(piece) and piece != prefix]
-    assert sorted(index.extending(prefix).tolist()) == extending
-    assert sorted(index.inside(prefix).tolist()) == inside

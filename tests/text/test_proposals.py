@@ -6,7 +6,8 @@ import pytest
 
 from tests.text.toy_model import PIECES, SPECIAL, ToyModel
 from volition.nodes.text.mask import Candidate
-from volition.nodes.text.proposals import Limits, Split, Words, normalised, propose, split
+from volition.nodes.text.proposals import Limits, Split, normalised, propose, split
+from volition.nodes.text.words import Words
 
 WORDS = Words(PIECES, SPECIAL)
 ALL = Limits(k=8, n_words=1, grow=1.0, steps=50)
@@ -35,7 +36,8 @@ def brute_force(model: ToyModel, need: bytes = b" ") -> dict[str, float]:
 @pytest.mark.slow
 def test_probabilities_equal_brute_force(seed):
     model = ToyModel(seed)
-    options, p_none = propose(model, WORDS, model.after(()), Split("", b" ", 0), ALL)
+    outcome = propose(model, WORDS, Split("", b" ", 0), ALL)
+    options, p_none = outcome.options, outcome.p_none
     expected = brute_force(model)
     best = sorted(expected.items(), key=lambda item: -item[1])[: len(options)]
     for option, (word, p) in zip(options, best, strict=True):
@@ -51,7 +53,7 @@ def test_half_typed_word_is_completed_whatever_its_tokens():
     model = ToyModel(5, sharpness=2.0)
     where = split("x ab", half_typed=True)
     assert where == Split("x", b" ab", 3)
-    options, _ = propose(model, WORDS, model.after(()), where, ALL)
+    options = propose(model, WORDS, where, ALL).options
     expected = brute_force(model, b" ab")
     assert len(options) >= 3
     for option in options:
@@ -63,7 +65,7 @@ def test_half_typed_word_is_completed_whatever_its_tokens():
 
 def test_no_two_options_are_alike_and_each_begins_with_a_space():
     model = ToyModel(4)
-    options, _ = propose(model, WORDS, model.after(()), Split("x", b" ", 0), ALL)
+    options = propose(model, WORDS, Split("x", b" ", 0), ALL).options
     first = [normalised(option.text).split()[0] for option in options]
     assert len(set(first)) == len(first) >= 3
     assert all(option.text.startswith(" ") and not option.text.startswith("  ") for option in options)
@@ -73,34 +75,31 @@ def test_no_two_options_are_alike_and_each_begins_with_a_space():
 
 def test_after_a_typed_space_options_bring_none():
     model = ToyModel(4)
-    given, _ = propose(model, WORDS, model.after(()), split("x"), ALL)
-    typed, _ = propose(model, WORDS, model.after(()), split("x "), ALL)
+    given = propose(model, WORDS, split("x"), ALL).options
+    typed = propose(model, WORDS, split("x "), ALL).options
     assert [option.text.removeprefix(" ") for option in given] == [option.text for option in typed]
 
 
 def test_refused_options_do_not_come_back():
     model = ToyModel(6)
-    before, _ = propose(model, WORDS, model.after(()), split("x"), Limits(k=3, grow=1.0, n_words=1, steps=9))
+    before = propose(model, WORDS, split("x"), Limits(k=3, grow=1.0, n_words=1, steps=9)).options
     refused = [option.text for option in before]
     candidates = [Candidate(o.tokens, o.log_probabilities, -math.inf) for o in before]
-    after, _ = propose(
+    after = propose(
         model,
         WORDS,
-        model.after(()),
         split("x"),
         Limits(k=3, grow=1.0, n_words=1, steps=9),
         candidates,
         refused,
-    )
+    ).options
     assert after
     assert not {normalised(o.text) for o in after} & {normalised(text) for text in refused}
 
 
 def test_banned_words_are_never_offered():
     model = ToyModel(6)
-    options, _ = propose(
-        model, WORDS, model.after(()), split("x"), Limits(k=8, n_words=3, grow=0.1, steps=9, banned=("A",))
-    )
+    options, _ = propose(model, WORDS, split("x"), Limits(k=8, n_words=3, grow=0.1, steps=9, banned=("A",)))
     assert options
     assert not any("a" in normalised(option.text).split() for option in options)
 
@@ -108,9 +107,9 @@ def test_banned_words_are_never_offered():
 def test_evidence_for_one_option_shapes_the_next_proposal():
     model = ToyModel(7)
     limits = Limits(k=3, n_words=1, grow=1.0, steps=9)
-    before, _ = propose(model, WORDS, model.after(()), split("x"), limits)
+    before = propose(model, WORDS, split("x"), limits).options
     last = before[-1]
-    after, _ = propose(model, WORDS, model.after(()), split("x"), limits, [last.candidate(4.0)])
+    after = propose(model, WORDS, split("x"), limits, [last.candidate(4.0)]).options
     assert normalised(after[0].text) == normalised(last.text)
     assert after[0].log_probability > last.log_probability
 
@@ -122,14 +121,14 @@ def test_options_grow_while_the_next_word_is_likely():
     model.table[n] = np.eye(n)[0] * 0.9 + 0.1 / n
     model.table[0] = np.eye(n)[4] * 0.9 + 0.1 / n
     model.table[4] = np.full(n, 1 / n)
-    options, _ = propose(model, WORDS, model.after(()), split("x"), Limits(k=3, n_words=3, grow=0.5))
+    options = propose(model, WORDS, split("x"), Limits(k=3, n_words=3, grow=0.5)).options
     assert options[0].text == " a c"
     inside = 0.1 / n
     boundary = [t for t in range(n) if PIECES[t][:1] not in b"ab"]
     # " a" as such, not ended by a line end at the root
     p = (0.9 + inside) / (1 - 2 * inside) * (0.9 + inside) * len(boundary) / n
     assert math.exp(options[0].log_probability) == pytest.approx(p, rel=0.02)
-    single, _ = propose(model, WORDS, model.after(()), split("x"), Limits(k=3, n_words=1, grow=0.5))
+    single = propose(model, WORDS, split("x"), Limits(k=3, n_words=1, grow=0.5)).options
     assert single[0].text == " a"
 
 

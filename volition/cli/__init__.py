@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("volition.cli.importing", "import_session"),
     "calibrate": ("volition.cli.calibrate", "app"),
     "evaluate": ("volition.cli.evaluate", "app"),
+    "propose": ("volition.cli.propose", "propose"),
+    "model": ("volition.cli.model", "app"),
     "nodes": ("volition.cli.nodes", "nodes"),
     "devices": ("volition.cli.devices", "devices"),
     "doctor": ("volition.cli.doctor", "doctor"),

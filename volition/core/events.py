@@ -144,16 +144,22 @@ class Option(BaseModel):
     text: str
     log_probability: float
     tokens: list[int] = []
+    why: dict[str, float] = {}
+    """What the log-probability is the sum of, in nats: the model's share, focus, bias, mask."""
 
 
 class Menu(Event):
-    """The options shown together, and the probability that none of them fits."""
+    """The options shown together, and the probability that none of them fits.
+
+    ``covered_mass`` is the sum of the options' probabilities; ``late`` says that the search was cut short.
+    """
 
     label = "menu"
     menu: int
     context: str
     options: list[Option]
     p_none: Probability
+    covered_mass: Probability | None = None
     model: str = ""
     late: bool = False
 
@@ -205,6 +211,18 @@ class Focus(Event):
 
     label = "focus"
     words: dict[str, float]
+
+
+class Steer(Event):
+    """What shifts the language model from now on; what is left out stays, what is empty is taken away.
+
+    ``adapters`` and ``control`` are {file: scale}, ``bias`` is {word: nats}.
+    """
+
+    label = "steer"
+    adapters: dict[str, float] | None = None
+    control: dict[str, float] | None = None
+    bias: dict[str, float] | None = None
 
 
 class Key(Event):

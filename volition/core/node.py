@@ -60,6 +60,10 @@ class Node(TimefluxNode):
     hears_reports: ClassVar[bool] = False
     """Whether the engine leads what all nodes of the app report to this node's port ``i_reports``."""
 
+    journals_results: ClassVar[bool] = False
+    """Whether ``results`` depend on more than the submitted arguments, such as on how long they took: they are then
+    kept in the journal, and an exact replay takes them from there."""
+
     chunk_dependent: ClassVar[str] = ""
     """Why the outputs depend on how the input was cut; empty for nearly all nodes, which do not."""
 
@@ -173,7 +177,7 @@ class Node(TimefluxNode):
     def submit(self, function: Callable[..., Any], *args: Any) -> None:
         """Run slow work off the tick; its result is in ``results()`` of a later tick.
 
-        The work must depend on its arguments only. Without an engine it runs at once.
+        The work must depend on its arguments only, or ``journals_results`` be set. Without an engine it runs at once.
         """
         if self._jobs is None:
             self._jobs = InlineJobs()
@@ -182,6 +186,14 @@ class Node(TimefluxNode):
     def results(self) -> list[Any]:
         """Results of submitted work that have come back, in the order of submission; an exception is raised."""
         return [] if self._jobs is None else self._jobs.take()
+
+    def pack_result(self, result: Any) -> Any:
+        """A result as msgpack can write it, for nodes with ``journals_results``."""
+        return result
+
+    def unpack_result(self, packed: Any) -> Any:
+        """The inverse of ``pack_result``."""
+        return packed
 
     @property
     def busy(self) -> bool:

@@ -81,6 +81,13 @@ class ExactReplay(Replay):
     def _jobs(self) -> JournalledJobs:
         return JournalledJobs()
 
+    def _open(self) -> None:
+        for graph in self.graphs:
+            for node in graph.nodes.values():
+                if isinstance(getattr(node, "_jobs", None), JournalledJobs):
+                    node._jobs.written = node.journals_results
+        super()._open()
+
     def _connect(self, app: App) -> None:
         super()._connect(app)
         for pairs in self._out.values():
@@ -109,10 +116,13 @@ class ExactReplay(Replay):
                 progress(count / len(self._ticks))
             yield now
 
-    def _hand(self, graph: Graph, node: str, what: str, amount: int) -> None:
+    def _hand(self, graph: Graph, node: str, what: str, amount: Any) -> None:
         """Give a node what the journal says came in for it."""
         if what == "results":
             graph.nodes[node]._jobs.allowed = amount
+        elif what == "answers":
+            target = graph.nodes[node]
+            target._jobs.give([target.unpack_result(packed) for packed in amount])
         elif (graph.id, node, what) in self.feeds:
             self.feeds[graph.id, node, what].give(amount)
         elif what in self._wires:

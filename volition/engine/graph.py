@@ -134,7 +134,8 @@ class Graph:
         Returns
         -------
         list
-            The tick's journal entry: now, then [node, kind, count] of each input that came from outside.
+            The tick's journal entry: now, then [node, kind, count] of each input that came from outside, or
+            [node, "answers", results] where a node wants its results kept.
         """
         entry: list[Any] = [now]
         if self._foreign:
@@ -183,7 +184,7 @@ class Graph:
         if node._jobs is not None:
             ready = node._jobs.collect(now)
             if ready:
-                entry.append([step.id, "results", ready])
+                entry.append(_journal_results(step, ready))
                 due = True
         return due
 
@@ -256,6 +257,13 @@ def _journal_mail(entry: list[Any], step: Step, counts: list[int]) -> None:
     for box, count in zip(step.mailboxes, counts, strict=True):
         if count:
             entry.append([step.id, box.name or box.port, count])
+
+
+def _journal_results(step: Step, ready: int) -> list[Any]:
+    node = step.node
+    if not node.journals_results or not hasattr(node._jobs, "peek"):
+        return [step.id, "results", ready]
+    return [step.id, "answers", [node.pack_result(result) for result in node._jobs.peek()]]
 
 
 def _edge_name(edge: EdgeDef) -> str:

@@ -40,6 +40,10 @@ class ThreadJobs:
             self._ready.append(self._running.popleft())
         return len(self._ready)
 
+    def peek(self) -> list[Any]:
+        """The available results, which stay available; the exception of a failed one is raised."""
+        return [future.result() for future in self._ready]
+
     def take(self) -> list[Any]:
         """The available results; the exception of a failed one is raised."""
         ready, self._ready = self._ready, []
@@ -94,12 +98,27 @@ class VirtualJobs:
 
 
 class JournalledJobs(VirtualJobs):
-    """Work in an exact replay: done at once, available at the ticks that the journal names."""
+    """Work in an exact replay: done at once or read from the journal, available at the ticks that it names."""
 
     def __init__(self) -> None:
         super().__init__(lambda: 0, 0)
         self.allowed = 0
         """How many results the next tick gets."""
+        self.written = False
+        """Whether the journal holds the results themselves: the work is then not done again."""
+
+    def submit(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Do ``function(*args)``, unless its result is in the journal."""
+        if self.written:
+            self._running.append((0, Future()))
+        else:
+            super().submit(function, args)
+
+    def give(self, results: list[Any]) -> None:
+        """The results that the next tick gets."""
+        self.allowed = len(results)
+        for (_, future), result in zip(self._running, results, strict=False):
+            future.set_result(result)
 
     def collect(self, now: int) -> int:
         """Make as many results available as are allowed."""

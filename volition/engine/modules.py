@@ -70,7 +70,8 @@ def beside(*folders: Path) -> Iterator[None]:
     places = [str(folder.resolve()) for folder in folders]
     importlib.invalidate_caches()
     finder = _Finder(places)
-    tops = {name.partition(".")[0] for name in sys.modules}
+    # A package whose import failed may have left submodules behind.
+    tops = {top for name in sys.modules if (top := name.partition(".")[0]) in sys.modules}
     clashing = {top for top in tops if not _installed(top) and finder.find_spec(top) is not None}
     hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in clashing}
     for name in hidden:

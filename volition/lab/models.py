@@ -10,7 +10,7 @@ from volition.core.params import signature_of
 from volition.core.places import find
 from volition.engine.load import App, beside
 from volition.engine.recording import node_class
-from volition.nodes.text.llama import find_model
+from volition.nodes.text.find import find_model
 from volition.sessions.manifest import file_sha256
 
 

