@@ -168,7 +168,7 @@ class LanguageModel:
         self.tokenise, self.detokenise = self.vocabulary.tokenise, self.vocabulary.detokenise
         self._batch = api.llama_batch_init(_BATCH, 0, 1)
         self._open_context()
-        self._cancel = cancel
+        self.cancel = cancel
         if cancel is not None:
             self._abort, data = cancel.callback()  # the callback must live as long as the context
             api.llama_set_abort_callback(self._context, self._abort, data)
@@ -420,7 +420,7 @@ class LanguageModel:
             batch.logits[row] = 0
         for row in outputs:
             batch.logits[row] = 1
-        code = 0 if not self._cancel else _ABORTED
+        code = 0 if not self.cancel else _ABORTED
         code = code or self._api.llama_decode(self._context, batch)
         if code == _ABORTED:
             raise Cancelled

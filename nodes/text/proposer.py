@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from volition.nodes.text.cancel import Cancelled
+from volition.nodes.text.explain import Explainer
 from volition.nodes.text.fallback import fallback
 from volition.nodes.text.find import find_model
 from volition.nodes.text.focus import focus_tilt, neighbours
@@ -40,6 +41,8 @@ class Settings:
         Longest prompt, in tokens.
     frame
         The lines that the prompt begins with, by name; see ``prompt``.
+    explain
+        Whether an option's ``why`` tells base, memory and adapter apart; takes about as long as the menu.
     """
 
     model: str
@@ -47,6 +50,7 @@ class Settings:
     threads: int = 0
     context: int = 1000
     frame: str = ""
+    explain: bool = False
 
 
 class Proposer:
@@ -69,6 +73,7 @@ class Proposer:
         self.settings = settings
         self.model = LanguageModel(find_model(settings.model), settings.threads, settings.context, cancel=cancel)
         self.words = Words(self.model.pieces, self.model.special)
+        self._explainer = Explainer(self.model, self.words)
         self.idle: list[str] = []
         """Settings of the last steering that changed nothing, a sentence each."""
 
@@ -91,10 +96,14 @@ class Proposer:
             return without_model(request, settings.limits, "the time was up before the prompt was read")
         tilt = self._tilt(request)
         outcome = propose(model, self.words, where, settings.limits, request.candidates, request.refused, tilt)
+        options = outcome.options
+        if settings.explain and outcome.complete and options:
+            bare = self.prompt(replace(request, memory=()))
+            options = self._explainer(options, self.prompt(request), bare)
         model.release()
         proposals = Proposals(
             request,
-            tuple(outcome.options),
+            tuple(options),
             outcome.p_none,
             outcome.covered_mass,
             settings.model,
@@ -136,6 +145,7 @@ class Proposer:
 
     def close(self) -> None:
         """Free the model; may be called twice."""
+        self._explainer.close()
         self.model.close()
 
 

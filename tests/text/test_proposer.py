@@ -57,3 +57,19 @@ def test_everyday_menus(path):
     assert not {o.text for o in first.options} & {o.text for o in again.options}
     assert again.p_none < 0.9  # what is left is normalised
     proposer.close()
+
+
+@pytest.mark.slow
+def test_memory_shows_in_what_it_did():
+    proposer = Proposer(Settings("smollm2-135m", Limits(), threads=1, explain=True))
+    plain = proposer(Request("my dog is called"))
+    remembered = proposer(Request("my dog is called", memory=("my dog is called bruno and he is a good dog",)))
+    proposer.close()
+    for answer in (plain, remembered):
+        for option in answer.options:
+            assert sum(option.why.values()) == pytest.approx(option.log_probability, abs=1e-6)
+            assert list(option.why) == ["base", "memory", "adapter", "bias", "focus", "mask"]
+    assert all(option.why["memory"] == option.why["adapter"] == 0.0 for option in plain.options)
+    [best] = [option for option in remembered.options if "bruno" in option.text]
+    assert best is remembered.options[0]
+    assert best.why["memory"] > 3.0

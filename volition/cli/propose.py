@@ -40,7 +40,7 @@ def propose(
     with show.sentences():
         steering = _steering(model, adapter)
         request = Request(text, half_typed, tuple(turn or ()), steering=steering)
-        settings = Settings(model, Limits(k=options, n_words=words), threads)
+        settings = Settings(model, Limits(k=options, n_words=words), threads, explain=True)
         process = ModelProcess(settings, deadline=None, ahead=False)
         try:
             answer = process.ask(request, timed=True)
