@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from volition.nodes.text.cancel import Cancelled
 from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.proposals import Proposal
@@ -18,13 +20,13 @@ _AT_ONCE = 16
 def scores(model: LanguageModel, words: Words, paths: Sequence[tuple[int, ...]]) -> list[float]:
     """Log-probability of each path after the model's prompt, with the end of a word after it."""
     prefixes = sorted({path[:n] for path in paths for n in range(len(path) + 1)}, key=lambda p: (len(p), p))
-    rows = {}
+    rows: dict[tuple[int, ...], np.ndarray] = {}
     for begin in range(0, len(prefixes), _AT_ONCE):
         some = prefixes[begin : begin + _AT_ONCE]
         rows.update(zip(some, model.after(some), strict=True))
     found = []
     for path in paths:
-        steps = sum(float(rows[path[:n]][token]) for n, token in enumerate(path))
+        steps = math.fsum(float(rows[path[:n]][token]) for n, token in enumerate(path))
         ends = words.digest(rows[path]).mass(rows[path], BOUNDARY, 0)
         found.append(steps + math.log(max(ends, 1e-300)))
     return found

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from volition.core import EventFrame, EventsIn, EventsOut, Node
 from volition.core.events import Error, Menu, Option
 from volition.core.params import Ge, Gt, Le, Unit
+from volition.nodes.text.find import default_adapters
 from volition.nodes.text.focus import Focus
 from volition.nodes.text.process import ModelProcess
 from volition.nodes.text.proposals import Limits
@@ -65,13 +66,13 @@ class Generator(Node):
         threads: of the language model; 0 for a number that suits the machine.
         deadline: a menu is there by then; 0 for the larger of 0.15 s and 1.5 times a cached menu.
         banned: words that are never offered.
-        steer: adapters and control, each {file: scale}, and bias, {word: nats}.
+        steer: adapters and control, each {file: scale}, and bias, {word: nats}; without adapters, the model's own.
         """
         self._settings = Settings(model, Limits(options, words, grow, banned=tuple(banned or ())), threads)
         self._deadline = deadline
         self._process: ModelProcess | None = None
         self._offered = Offered()
-        self._request = Request(steering=steering_of(steer or {}))
+        self._request = Request(steering=steering_of({"adapters": default_adapters(model), **(steer or {})}))
         self._focus = Focus()
         self._ready: Proposals | None = None
         self._owed = False

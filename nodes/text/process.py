@@ -60,6 +60,11 @@ class _Child:
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
     readers: list[threading.Thread] = field(default_factory=list)
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is known if it works."""
+        return self.ready is not None or bool(self.failed) or self.gone
+
     def bury(self) -> None:
         """Wait for its end, by force if it takes long, and close what is open."""
         process = self.process
@@ -140,7 +145,7 @@ class ModelProcess:
         if child is None:
             return self._without(request, self._broken)
         if child.ready is None and not self._ever_ready:
-            self._wait(lambda: bool(child.ready or child.failed or child.gone), _LOADING)
+            self._wait(lambda: child.settled, _LOADING)
             begin = time.monotonic()
         deadline = self.deadline
         if child.ready is None:

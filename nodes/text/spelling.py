@@ -135,7 +135,7 @@ def stem(word: str) -> str:
 
 @lru_cache(maxsize=2)
 def _stemmer(language: str) -> Any:
-    import snowballstemmer  # type: ignore[import-untyped]
+    import snowballstemmer
 
     return snowballstemmer.stemmer(language)
 

@@ -8,7 +8,7 @@ from tests.cli.command import call
 from volition.cli import doctor as module
 from volition.cli.doctor import Finding
 from volition.core.errors import LoadError
-from volition.nodes.text import llama
+from volition.nodes.text import find, probe
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_a_missing_or_old_package_has_its_command(monkeypatch):
 
 
 def test_a_decode_that_crashes_is_a_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(llama, "find_model", lambda name: tmp_path / "m.gguf")
-    monkeypatch.setattr(llama, "probe", lambda path: llama.Probe(False, "llama.cpp crashed with SIGSEGV"))
+    monkeypatch.setattr(find, "find_model", lambda name: tmp_path / "m.gguf")
+    monkeypatch.setattr(probe, "probe", lambda path: probe.Probe(False, "llama.cpp crashed with SIGSEGV"))
     (finding,) = module.model()
     assert finding.state == "fail"
     assert "SIGSEGV" in finding.detail
@@ -82,11 +82,49 @@ def test_a_missing_model_has_its_command(monkeypatch):
     def find_model(name):
         raise LoadError("model 'm' is not installed: run `pip install m`, or name a .gguf file")
 
-    monkeypatch.setattr(llama, "find_model", find_model)
+    monkeypatch.setattr(find, "find_model", find_model)
     (finding,) = module.model()
     assert finding == Finding(
         "model", "fail", "model 'm' is not installed", "run `pip install m`, or name a .gguf file"
     )
+
+
+def test_which_models_are_quick_enough(monkeypatch, tmp_path):
+    monkeypatch.setenv(find.FOLDER, str(tmp_path / "kept"))
+    names = ("quick", "slow", "broken")
+    for name in names:
+        (tmp_path / f"{name}.gguf").write_bytes(b"GGUF")
+        find.register(name, tmp_path / f"{name}.gguf")
+    measured = []
+
+    def measure(path, adapters=None, *, timeout=0.0):
+        measured.append(path.stem)
+        if path.stem == "broken":
+            raise LoadError(f"{path}: llama.cpp crashed with SIGILL")
+        menu = {"quick": 90.0, "slow": 200.0}[path.stem]
+        speed = {"cached_menu_ms_p50": menu, "budget_ms": 150.0, "deadline_ms": max(150.0, 1.5 * menu)}
+        speed |= {"within_budget": menu <= 150.0, "adapters": {}}
+        find.keep_measurement(path, {"speed": speed})
+        return speed
+
+    monkeypatch.setattr("volition.lab.speed.measure", measure)
+    monkeypatch.setattr(find, "NAMES", ())
+    found = {finding.detail.split(":")[0]: finding for finding in module.speed()}
+    assert found["quick"].state == "ok" and "a menu in 90 ms, within 150 ms" in found["quick"].detail
+    assert found["slow"].state == "warn" and "its deadline is 300 ms" in found["slow"].detail
+    assert "volition model quantise slow" in found["slow"].way_out
+    assert [f.state for f in found.values()] == ["warn", "ok", "warn"]
+    assert sorted(measured) == sorted(names)
+    monkeypatch.setattr(module, "CHECKS", (module.speed,))
+    checks = json.loads(call("doctor", "--json").stdout)["checks"]
+    assert checks[1]["figures"] == {
+        "model": "quick",
+        "cached_menu_ms": 90.0,
+        "budget_ms": 150.0,
+        "deadline_ms": 150.0,
+        "within_budget": True,
+    }
+    assert measured == [*measured[:3], "broken"]  # the others are known
 
 
 def test_little_room_is_said(monkeypatch):

@@ -20,7 +20,10 @@ _BOXES = [
     {"id": str(k + 1), "x": 300.0 * k, "y": 100.0, "width": 200.0, "height": 120.0, "text": " w" + str(k)}
     for k in range(3)
 ]
-_OPTIONS = [{"id": str(k + 1), "text": " w" + str(k), "log_probability": -1.5 - k, "tokens": [5, k]} for k in range(3)]
+_OPTIONS = [
+    {"id": str(k + 1), "text": " w" + str(k), "log_probability": -1.5 - k, "tokens": [5, k], "why": {"base": -1.5 - k}}
+    for k in range(3)
+]
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "stream": {"source": "eeg", "state": "opened", "name": "EEG", "channels": ["Cz"], "rate": 256.0},

@@ -99,7 +99,8 @@ def test_refused_options_do_not_come_back():
 
 def test_banned_words_are_never_offered():
     model = ToyModel(6)
-    options, _ = propose(model, WORDS, split("x"), Limits(k=8, n_words=3, grow=0.1, steps=9, banned=("A",)))
+    limits = Limits(k=8, n_words=3, grow=0.1, steps=9, banned=("A",))
+    options = propose(model, WORDS, split("x"), limits).options
     assert options
     assert not any("a" in normalised(option.text).split() for option in options)
 

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("volition.cli.evaluate", "app"),
     "propose": ("volition.cli.propose", "propose"),
     "model": ("volition.cli.model", "app"),
+    "memory": ("volition.cli.memory", "app"),
     "nodes": ("volition.cli.nodes", "nodes"),
     "devices": ("volition.cli.devices", "devices"),
     "doctor": ("volition.cli.doctor", "doctor"),

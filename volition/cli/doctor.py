@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import typer
 
@@ -25,18 +25,25 @@ GLIBC = (2, 35)
 SPACE_WARN, SPACE_FAIL = 2_000_000_000, 200_000_000
 """Bytes free: below the first a long recording may not fit, below the second a short one may not."""
 AMX = "amx_tile"
+MEASURING_S = 60.0
+"""Seconds for one model."""
 
 State = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; ``way_out`` says what to do when ``state`` is not ok."""
+    """One line of the report; ``way_out`` says what to do when ``state`` is not ok, ``figures`` are for programs."""
 
     name: str
     state: State
     detail: str
     way_out: str = ""
+    figures: dict[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; ``figures`` only where there are some."""
+        return {key: value for key, value in asdict(self).items() if key != "figures" or value is not None}
 
 
 def doctor(json: show.Json = False) -> None:
@@ -56,7 +63,7 @@ def doctor(json: show.Json = False) -> None:
                     show.out.print(_line(finding), markup=False)
         failed = any(finding.state == "fail" for finding in findings)
         if json:
-            show.result({"ok": not failed, "checks": [asdict(finding) for finding in findings]}, True)
+            show.result({"ok": not failed, "checks": [finding.as_dict() for finding in findings]}, True)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -193,16 +200,16 @@ def brainflow() -> Iterator[Finding]:
 
 
 def model() -> Iterator[Finding]:
-    """The language model, loaded and evaluated once in a process of its own."""
-    from volition.nodes.text.llama import SMOLLM2, find_model, probe
+    """The English language model, loaded and evaluated once in a process of its own."""
+    from volition.nodes.text import find, probe
 
     try:
-        path = find_model(SMOLLM2)
+        path = find.find_model(find.SMOLLM2)
     except LoadError as error:
         problem, _, way_out = str(error).partition(": ")
         yield Finding("model", "fail", problem, way_out)
         return
-    result = probe(path)
+    result = probe.probe(path)
     if result.ok:
         yield Finding("model", "ok", result.sentence)
     else:
@@ -211,6 +218,42 @@ def model() -> Iterator[Finding]:
             "build the runtime again with `make clean demo`, or give the generator another .gguf file"
         )
         yield Finding("model", "fail", result.sentence, way_out)
+
+
+def speed() -> Iterator[Finding]:
+    """Whether a menu of each model that has a name comes in time; what was measured before is not again."""
+    from volition.nodes.text import find
+
+    try:
+        names = find.known_models()
+    except LoadError as error:
+        problem, _, way_out = str(error).partition("; ")
+        yield Finding("speed", "warn", problem, way_out)
+        return
+    for name in names:
+        yield _speed(name)
+
+
+def _speed(name: str) -> Finding:
+    from volition.lab import speed
+    from volition.nodes.text import find
+
+    try:
+        path, adapters = find.find_model(name), find.default_adapters(name)
+        found = speed.known_speed(path, adapters) or speed.measure(path, adapters, timeout=MEASURING_S)
+    except LoadError as error:
+        way_out = "take another model in graphs that name this one"
+        return Finding("speed", "warn", str(error), way_out)
+    menu, budget, deadline = found["cached_menu_ms_p50"], found["budget_ms"], found["deadline_ms"]
+    figures = {"model": name, "cached_menu_ms": menu, "budget_ms": budget, "deadline_ms": deadline}
+    figures["within_budget"] = found["within_budget"]
+    detail = f"{name}: a menu in {menu:.0f} ms"
+    if found["within_budget"]:
+        return Finding("speed", "ok", f"{detail}, within {budget:.0f} ms", figures=figures)
+    packed = find.is_packed(path)
+    way_out = "take a smaller model" if packed else f"run `volition model quantise {name}`, or take a smaller model"
+    detail = f"{detail}, not within {budget:.0f} ms; its deadline is {deadline:.0f} ms"
+    return Finding("speed", "warn", detail, way_out, figures)
 
 
 def disk() -> Iterator[Finding]:
@@ -254,4 +297,5 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     lsl,
     brainflow,
     model,
+    speed,
 )
