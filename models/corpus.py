@@ -24,6 +24,9 @@ HELD_OUT = 0.005
 LINES = (4, 16)
 """Fewest and most lines that a document aims at."""
 
+OWN = Path(__file__).parent / "text"
+"""Where the sentences lie that were written for this."""
+
 SHARES = {"en": 0.65, "ru": 0.35}
 """Share of the characters."""
 
@@ -36,6 +39,7 @@ class Source:
     weight: float
     licence: str
     attribution: str = ""
+    own: bool = False  # whether it lies beside this module
 
     @property
     def language(self) -> str:
@@ -58,6 +62,7 @@ _PUBLIC = "public domain"
 # what got no weight (SNIPS, MultiWOZ, the narrative of English fiction), and the four share-alike texts, without which
 # the mixture is no worse (1.594 against 1.591 bits; Russian 2.017 against 2.015).
 SOURCES = (
+    Source("en_sent_everyday", 5, _CC0, "this project", own=True),
     Source("en_sent_tatoeba", 36, "CC-BY 2.0 FR", '"Tatoeba" (tatoeba.org) and manythings.org/anki'),
     Source("en_dialog_self_dialogue", 14, "BSD-3-Clause", '"The Self-dialogue Corpus" (Fainberg et al., 2018)'),
     Source("en_sent_common_voice", 9, _CC0),
@@ -227,7 +232,12 @@ def _chosen(folder: Path, languages: Sequence[str]) -> Iterator[tuple[Source, fl
 
 
 def _path(folder: Path, source: Source) -> Path:
-    return folder / f"{source.name}.txt.xz"
+    return OWN / f"{source.name}.txt" if source.own else folder / f"{source.name}.txt.xz"
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8") as file:
+        yield from file
 
 
 def _documents(folder: Path, chosen: list[tuple[Source, float]], seed: int, lower: float) -> Iterator[str]:
@@ -281,13 +291,12 @@ def _units(folder: Path, source: Source, banned: set[str]) -> list[list[str]]:
     """What must stay together: single sentences, or blocks, long ones cut."""
     units: list[list[str]] = []
     block: list[str] = []
-    with lzma.open(_path(folder, source), "rt", encoding="utf-8") as file:
-        for line in file:
-            text = line.strip()
-            key = same(text)
-            if key and not _kept_back(key) and key not in banned:
-                block.append(text)
-            if block and (not text or not source.blocks or len(block) == LINES[1]):
-                units.append(block)
-                block = []
+    for line in _lines(_path(folder, source)):
+        text = line.strip()
+        key = same(text)
+        if key and not _kept_back(key) and key not in banned:
+            block.append(text)
+        if block and (not text or not source.blocks or len(block) == LINES[1]):
+            units.append(block)
+            block = []
     return [*units, block] if block else units

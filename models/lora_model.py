@@ -14,7 +14,7 @@ import numpy as np
 from models.lora_gguf import write_lora
 from models.lora_text import Tokeniser
 from volition.core import LoadError
-from volition.nodes.text.prompt import FRAME
+from volition.nodes.text.prompt import EVERYDAY
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """All linear layers; llama.cpp applies no adapter to norms."""
@@ -134,7 +134,7 @@ class Candidates:
         return np.concatenate([certain, sample]), offset, np.searchsorted(certain, targets)
 
 
-def bits_per_char(model: Any, tokenise: Tokeniser, phrases: Sequence[str], frame: str = FRAME) -> float:
+def bits_per_char(model: Any, tokenise: Tokeniser, phrases: Sequence[str], frame: str = EVERYDAY.lower) -> float:
     """Bits a character of phrases after a frame: canonical tokens, no end symbol, spaces count."""
     import torch
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from models import corpus
 from volition.core import LoadError
+from volition.nodes.text.prompt import EVERYDAY, EVERYDAY_RU
 
 if TYPE_CHECKING:
     import torch
@@ -57,9 +58,6 @@ MUON, ADAM, DECAY_OF_WEIGHTS = 0.02, 0.003, 0.05
 
 WARM_UP = 100
 """Steps."""
-
-FRAME = "i am so glad you came to see me today\ncan we have dinner now please\ni would like that very much\n"
-RUSSIAN_FRAME = "я так рада что ты пришла\nпомоги мне пожалуйста\nво сколько мы будем ужинать\n"
 
 
 def train_tokeniser(texts: Iterable[str], size: int) -> Tokenizer:
@@ -301,7 +299,10 @@ def development_set(data: Path) -> dict[str, tuple[str, list[str]]]:
         for line in (data / "phrases" / name).read_text(encoding="utf-8").splitlines()
     ]
     russian = corpus.held_out_lines(data, "ru_sent_short_koziev")
-    return {"en": (FRAME, english[::5]), "ru": (RUSSIAN_FRAME, [corpus.plain(line) for line in russian[:200]])}
+    return {
+        "en": (EVERYDAY.lower, english[::5]),
+        "ru": (EVERYDAY_RU.lower, [corpus.plain(line) for line in russian[:200]]),
+    }
 
 
 def train(run: Run, hours: float, micro: int) -> None:

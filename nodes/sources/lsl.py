@@ -115,7 +115,7 @@ class LslInlet(Source):
 
     o = SignalOut()
 
-    def __init__(  # noqa: PLR0913 - each is a line of YAML, nearly all have defaults
+    def __init__(
         self,
         name: str = "",
         type: str = "",

@@ -13,8 +13,10 @@ from volition.core.params import Ge, Gt, Le, Unit
 from volition.nodes.text.find import default_adapters
 from volition.nodes.text.focus import Focus
 from volition.nodes.text.process import ModelProcess
+from volition.nodes.text.prompt import EVERYDAY
 from volition.nodes.text.proposals import Limits
 from volition.nodes.text.proposer import FALLBACK, Settings
+from volition.nodes.text.recall import Recall
 from volition.nodes.text.requests import Offered, Proposals, Request, pack, unpack_proposals
 from volition.nodes.text.steering import Steering
 
@@ -33,6 +35,9 @@ class Generator(Node):
     places that are left (``late``), or from the table alone, where the model is missing or its process has
     died (``model`` is then ``fallback``, an ``error`` is reported, and ``fallbacks`` counts them). A process
     that died is started again.
+
+    With a ``memory``, lines of it that fit the text, the conversation and the focus stand in the prompt, from the
+    menu after the one they were found for; a sentence that was finished is remembered.
 
     ``focus`` events shift what is offered towards words that the person attends to, for a while; a ``steer``
     event changes adapters, control vector and biases.
@@ -58,6 +63,8 @@ class Generator(Node):
         deadline: Annotated[float, Unit("s"), Ge(0)] = 0.0,
         banned: list[str] | None = None,
         steer: dict[str, dict[str, float]] | None = None,
+        memory: str = "",
+        frame: str = EVERYDAY.name,
     ):
         """model: a .gguf file, or the name of a model that is known.
         options: how many to offer.
@@ -67,8 +74,14 @@ class Generator(Node):
         deadline: a menu is there by then; 0 for the larger of 0.15 s and 1.5 times a cached menu.
         banned: words that are never offered.
         steer: adapters and control, each {file: scale}, and bias, {word: nats}; without adapters, the model's own.
+        memory: a file of remembered lines, or "own" for this account's (see ``volition memory``); none when empty.
+        frame: everyday, everyday-ru, none, or a text file with a line or more to begin the prompt with.
         """
-        self._settings = Settings(model, Limits(options, words, grow, banned=tuple(banned or ())), threads)
+        limits = Limits(options, words, grow, banned=tuple(banned or ()))
+        self._settings = Settings(model, limits, threads, frame=frame)
+        self._place = memory
+        self._recall: Recall | None = None
+        self._finished = ""
         self._deadline = deadline
         self._process: ModelProcess | None = None
         self._offered = Offered()
@@ -83,6 +96,8 @@ class Generator(Node):
 
     def start(self) -> None:
         live = self.engine_driven and not self.muted
+        if self._place and not self.muted:
+            self._recall = Recall(self._place)
         self._process = ModelProcess(self._settings, self._deadline if live else None, ahead=live)
         self._ask()
 
@@ -92,6 +107,9 @@ class Generator(Node):
         if self._owed and not self.busy:
             self._ask()
             self._collect()
+        if self._finished and self._recall is not None:
+            self._recall.keep(self._finished)
+        self._finished = ""
 
     def terminate(self) -> None:
         if self._process is not None:
@@ -123,11 +141,18 @@ class Generator(Node):
                 self._request = replace(self._request, turns=turns)
                 self._owed = self._owed or self._menu > 0
             elif label == "text":
-                self._request = self._offered.after(self._request, data["text"], data.get("reason", ""))
-                self._request = replace(self._request, focus=self._focus.at(time))
-                self._owed = True
+                self._write(data["text"], data.get("reason", ""), time)
+        if self._recall is not None and self._request != before:
+            self._request = replace(self._request, recalled=self._recall(self._request))
         if self._owed and self.busy and self._request != before and self._process is not None:
             self._process.cut()
+
+    def _write(self, text: str, reason: str, time: int) -> None:
+        if reason == "cleared":
+            self._finished = self._request.text
+        request = self._offered.after(self._request, text, reason)
+        self._request = replace(request, focus=self._focus.at(time))
+        self._owed = True
 
     def _prefer(self, p: Mapping[str, float]) -> None:
         order = sorted(p, key=lambda option: -p[option])
@@ -142,7 +167,8 @@ class Generator(Node):
     def _collect(self) -> None:
         for result in self.results():
             self._ready = result
-        if self._owed and self._ready is not None and self._ready.request == self._request:
+        # A replay has no memory: there the journal's answer says what was remembered.
+        if self._owed and self._ready is not None and self._ready.request.same_menu(self._request):
             self._emit(self._ready)
 
     def _emit(self, proposals: Proposals) -> None:

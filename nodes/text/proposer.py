@@ -15,7 +15,7 @@ from volition.nodes.text.find import find_model
 from volition.nodes.text.focus import focus_tilt, neighbours
 from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.native import CancelFlag
-from volition.nodes.text.prompt import segments
+from volition.nodes.text.prompt import EVERYDAY, find_frame, segments
 from volition.nodes.text.proposals import P_NONE_BOUNDS, Limits, Proposal, normalised, propose, split
 from volition.nodes.text.requests import Proposals, Request
 from volition.nodes.text.steering import prove
@@ -40,7 +40,7 @@ class Settings:
     context
         Longest prompt, in tokens.
     frame
-        The lines that the prompt begins with, by name; see ``prompt``.
+        What the prompt begins with, as ``find_frame`` takes it.
     explain
         Whether an option's ``why`` tells base, memory and adapter apart; takes about as long as the menu.
     """
@@ -49,7 +49,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     threads: int = 0
     context: int = 1000
-    frame: str = ""
+    frame: str = EVERYDAY.name
     explain: bool = False
 
 
@@ -71,6 +71,7 @@ class Proposer:
 
     def __init__(self, settings: Settings, cancel: CancelFlag | None = None):
         self.settings = settings
+        self._frame = find_frame(settings.frame)
         self.model = LanguageModel(find_model(settings.model), settings.threads, settings.context, cancel=cancel)
         self.words = Words(self.model.pieces, self.model.special)
         self._explainer = Explainer(self.model, self.words)
@@ -124,7 +125,8 @@ class Proposer:
             model.tokenise,
             model.opening,
             settings.context,
-            memory=request.memory,
+            self._frame,
+            request.memory,
         )
 
     def _tilt(self, request: Request) -> Tilt | None:

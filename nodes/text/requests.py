@@ -41,6 +41,9 @@ class Request:
         Words that the person attends to, and weights in 0..1.
     steering
         Adapters, control vector and biases.
+    recalled
+        Remembered lines that fit this request: the ``memory`` of those that follow it. So a menu never waits for
+        lines that the model has not read, and they are read while the person chooses.
     """
 
     text: str = ""
@@ -51,6 +54,11 @@ class Request:
     memory: tuple[str, ...] = ()
     focus: tuple[tuple[str, float], ...] = ()
     steering: Steering = field(default_factory=Steering)
+    recalled: tuple[str, ...] = field(default=(), compare=False)
+
+    def same_menu(self, other: Request) -> bool:
+        """Whether another request asks for the same, whatever is remembered."""
+        return replace(self, memory=()) == replace(other, memory=())
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,8 @@ def unpack_proposals(data: Mapping[str, Any]) -> Proposals:
 
 def accepted(request: Request, option: str) -> Request:
     """The request after an option was taken."""
-    return replace(request, text=request.text + option, half_typed=False, refused=(), candidates=())
+    text = request.text + option
+    return replace(request, text=text, half_typed=False, refused=(), candidates=(), memory=request.recalled)
 
 
 def rejected(shown: Proposals) -> Request:
@@ -149,7 +158,7 @@ class Offered:
     def after(self, request: Request, text: str, reason: str) -> Request:
         """The request for ``text``, when ``request`` was the last one."""
         half_typed = self._ends_within_a_word(text, reason)
-        fresh = replace(request, text=text, half_typed=half_typed, refused=(), candidates=())
+        fresh = replace(request, text=text, half_typed=half_typed, refused=(), candidates=(), memory=request.recalled)
         if self.shown is None:
             return fresh
         before = self.shown.request

@@ -19,6 +19,7 @@ import queue
 import sys
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import msgpack
@@ -146,7 +147,7 @@ class Server:
         request = unpack_request(message["request"])
         known = ahead.known(request) if ahead is not None else None
         try:
-            proposals = known or proposer(request)
+            proposals = replace(known, request=request) if known is not None else proposer(request)
         except (LoadError, NodeError) as error:
             self._say({"id": message["id"], "problem": str(error)})
             return

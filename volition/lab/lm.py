@@ -20,7 +20,7 @@ from volition.core import LoadError
 from volition.lab.score import Progress, Scorer
 from volition.nodes.text.find import SMOLLM2, find_model
 from volition.nodes.text.llama import LanguageModel
-from volition.nodes.text.prompt import EVERYDAY, Frame, find_frame, is_cased, segments
+from volition.nodes.text.prompt import EVERYDAY, Frame, find_frame, is_cased, segments, suited
 from volition.nodes.text.proposals import Limits, propose, split
 from volition.nodes.text.steering import Steering, prove
 from volition.nodes.text.words import Words
@@ -209,7 +209,7 @@ def evaluate(
     """
     begin = time.perf_counter()
     lines = (read_phrases(phrases) if isinstance(phrases, (str, Path)) else list(phrases))[:limit]
-    chosen, cased = find_frame(frame), mostly_cased(lines)
+    chosen, cased = suited(find_frame(frame), " ".join(lines)), mostly_cased(lines)
     language = LanguageModel(find_model(model), threads, CONTEXT)
     try:
         notes = prove(language, Steering(adapters=tuple(adapters)))
