@@ -37,6 +37,7 @@ from models.lora_model import (
     with_lora,
 )
 from models.lora_text import Tokeniser, frequent_tokens, mix, sequences
+from models.precision import quick_dtype
 from volition.core import LoadError
 from volition.nodes.text.find import SMOLLM2, find_model
 from volition.nodes.text.llama import LanguageModel
@@ -266,7 +267,7 @@ def _work(options: argparse.Namespace) -> None:
     if options.rate is not None:
         settings = replace(settings, rate=options.rate)
     base = requantised(find_model(SMOLLM2), options.out)
-    model = with_lora(load_base(base), settings.rank, settings.alpha, settings.seed)
+    model = with_lora(load_base(base, quick_dtype()), settings.rank, settings.alpha, settings.seed)
     tokenise = LanguageModel(base, threads=1).tokenise
     trainer = Trainer(model.to("cuda" if torch.cuda.is_available() else "cpu"), settings, tokenise, options.data)
     if options.export:

@@ -37,19 +37,19 @@ def requantised(source: Path, folder: Path) -> Path:
     return target
 
 
-def load_base(path: Path) -> Any:
-    """The GGUF file as a frozen transformers model, dequantised to float32."""
+def load_base(path: Path, dtype: Any = None) -> Any:
+    """The GGUF file as a frozen transformers model, dequantised to float32 or what ``dtype`` says."""
     import torch
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(
-        str(path.parent), gguf_file=path.name, dtype=torch.float32, attn_implementation="sdpa"
+        str(path.parent), gguf_file=path.name, dtype=torch.float32, attn_implementation="eager"
     )
-    return model.requires_grad_(False)
+    return model.requires_grad_(False).to(dtype or torch.float32)
 
 
 def with_lora(model: Any, rank: int, alpha: float, seed: int = 0) -> Any:
-    """The model with a new LoRA, which changes nothing yet, on each linear layer."""
+    """The model with a new LoRA in float32, which changes nothing yet, on each linear layer."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -66,8 +66,9 @@ def _lean(module: Any, x: Any) -> Any:
     """PEFT's arithmetic for one adapter in fewer passes over memory."""
     import torch
 
-    low = torch.nn.functional.linear(x, module.lora_A["default"].weight) * module.scaling["default"]
-    base, up = module.base_layer(x), module.lora_B["default"].weight
+    down, up = (part["default"].weight.to(x.dtype) for part in (module.lora_A, module.lora_B))
+    low = torch.nn.functional.linear(x, down) * module.scaling["default"]
+    base = module.base_layer(x)
     return torch.addmm(base.flatten(0, -2), low.flatten(0, -2), up.T).view(base.shape)
 
 
@@ -102,14 +103,14 @@ def cross_entropy(hidden: Any, head: Any, targets: Any, candidates: Any, offset:
             total = 0.0
             for begin in range(0, len(states), 256):
                 part = slice(begin, begin + 256)
-                logits = torch.addmm(offset, states[part], weights.T)
+                logits = (states[part] @ weights.T).float() + offset
                 logits -= logits.logsumexp(1, keepdim=True)
                 wanted = targets[part, None]
                 total -= float(logits.gather(1, wanted).sum())
                 slope = logits.exp_().scatter_add_(1, wanted, logits.new_full(wanted.shape, -1.0))
-                gradient[part] = slope @ weights
+                gradient[part] = slope.to(weights.dtype) @ weights
             ctx.save_for_backward(gradient / len(states))
-            return states.new_tensor(total / len(states))
+            return torch.tensor(total / len(states), device=states.device)
 
         @staticmethod
         def backward(ctx: Any, upstream: Any) -> Any:
@@ -152,7 +153,7 @@ def bits_per_char(model: Any, tokenise: Tokeniser, phrases: Sequence[str], frame
             logits = before.expand(len(part), -1, -1)
             if width > 1:
                 logits = torch.cat([logits, model(padded[:, :-1], past_key_values=cache).logits], 1)
-            losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), padded, reduction="none")
+            losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), padded, reduction="none")
             used = torch.arange(width) < torch.tensor([len(row) for row in part])[:, None]
             nats += float(losses.double().cpu()[used].sum())
     return nats / math.log(2) / sum(map(len, phrases))

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import re
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ _ADAPTER_FILE = "smollm2-chat.gguf"
 _RUNTIME = "llama-cpp-python"
 _MAGIC = b"GGUF"
 _KEPT_COPIES = 4
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -113,6 +115,29 @@ def default_adapters(name: str) -> dict[str, float]:
         return {}
     path = shipped("models") / _ADAPTER_FILE
     return {str(path): 1.0} if path.is_file() else {}
+
+
+def chosen_adapters(name: str, given: Sequence[str] | None) -> dict[str, float]:
+    """The adapters that a command was given, {file: scale}: FILE or FILE:SCALE, "none", or None for the model's own.
+
+    Raises
+    ------
+    LoadError
+        When a file is not there.
+    """
+    if given is None:
+        return default_adapters(name)
+    scales = {}
+    for text in given:
+        path, colon, scale = text.rpartition(":")
+        if colon and not Path(text).exists() and _NUMBER.fullmatch(scale):
+            scales[path] = float(scale)
+        elif text != "none":
+            scales[text] = 1.0
+    for path in scales:
+        if not Path(path).is_file():
+            raise LoadError(f"adapter {path!r}: no such file")
+    return scales
 
 
 # The person's own names

@@ -10,6 +10,7 @@ from volition.core.events import Focus, Menu, Posterior, Steer, Text, Turn
 from volition.core.node import drive
 from volition.nodes.text import generator as module
 from volition.nodes.text.generator import Generator
+from volition.nodes.text.memory import Memory
 from volition.nodes.text.proposals import Proposal
 from volition.nodes.text.proposer import FALLBACK, without_model
 from volition.nodes.text.requests import Proposals, Request
@@ -279,3 +280,29 @@ def test_with_the_real_model():
     assert {m.model for m in (first, second, third)} == {"smollm2-135m"}
     assert all(option.text.startswith(" ") for option in second.options + third.options)
     assert not {o.text for o in second.options} & {o.text for o in third.options}
+
+
+def test_what_is_remembered_comes_with_the_next_menu(generator, tmp_path):
+    file = tmp_path / "memory.jsonl"
+    Memory(file).add("My uncle caught a pike.")
+    generator._place = str(file)
+    drive(generator, now=1, i_text=text(1, "", "start"))
+    drive(generator, now=2, i_text=text(2, "my uncle"))
+    asked = generator._process.requests[-1]
+    assert asked.memory == () and asked.recalled == ("My uncle caught a pike.",)
+    drive(generator, now=3, i_text=text(3, "my uncle was"))
+    assert generator._process.requests[-1].memory == ("My uncle caught a pike.",)
+    drive(generator, now=4, i_text=text(4, "", "cleared"))
+    assert [entry.text for entry in Memory(file).entries][1:] == ["my uncle was"]
+
+
+def test_a_replay_has_no_memory_and_shows_what_was_offered(generator, tmp_path):
+    file = tmp_path / "memory.jsonl"
+    generator._place, generator.muted = str(file), True
+    generator._jobs = jobs = LaterJobs()
+    drive(generator, now=1, i_text=text(1, "i"))
+    remembered = Request("i", memory=("My uncle caught a pike.",))
+    jobs.done, jobs.back = [generator._process.ask(remembered)], 1
+    assert [menu.context for _, menu in menus(drive(generator, now=2))] == ["i"]
+    drive(generator, now=3, i_text=text(3, "", "cleared"))
+    assert not file.exists()

@@ -74,10 +74,7 @@ def gaze(
 def lm(
     phrases: Annotated[str, typer.Option("--phrases", "-p", metavar="FILE", help="UTF-8 text, one phrase a line.")],
     model: Annotated[str, typer.Option("--model", "-m", help="A .gguf file, or smollm2-135m.")] = "smollm2-135m",
-    adapter: Annotated[
-        list[str] | None,
-        typer.Option("--adapter", "-a", metavar="FILE[:SCALE]", help="A LoRA as GGUF; may be repeated."),
-    ] = None,
+    adapter: show.Adapters = None,
     frame: Annotated[str, typer.Option(help="What the prompt begins with: a name, or a text file.")] = "everyday",
     limit: Annotated[int | None, typer.Option(help="Only so many phrases, the first ones.", min=1)] = None,
     n_hits: Annotated[int, typer.Option("--hits", help="Phrases for the hit rates, spread evenly.", min=0)] = 200,
@@ -88,15 +85,15 @@ def lm(
 
     Example: volition evaluate lm --phrases phrases.txt --limit 300
     """
-    from volition.lab.lm import adapter as parsed
     from volition.lab.lm import evaluate
+    from volition.nodes.text.find import chosen_adapters
 
     with show.sentences():
         with show.bar("evaluate") as progress:
             answer = evaluate(
                 phrases,
                 model,
-                [parsed(text) for text in adapter or ()],
+                chosen_adapters(model, adapter),
                 frame,
                 limit=limit,
                 n_hits=n_hits,

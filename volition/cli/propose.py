@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,9 +16,7 @@ def propose(
     words: Annotated[int, typer.Option(help="Most words of an option.", min=1, max=8)] = 3,
     model: Annotated[str, typer.Option("--model", "-m", help="A .gguf file or a known model.")] = "smollm2-135m",
     turn: Annotated[list[str] | None, typer.Option(help="What was said before, oldest first; repeat.")] = None,
-    adapter: Annotated[
-        list[str] | None, typer.Option(help="A LoRA in GGUF, FILE or FILE:SCALE; repeat. Replaces the default one.")
-    ] = None,
+    adapter: show.Adapters = None,
     half_typed: Annotated[bool, typer.Option("--half-typed", help="The last word is not complete.")] = False,
     threads: Annotated[int, typer.Option(help="Of the language model; 0 chooses.", min=0)] = 0,
     json: show.Json = False,
@@ -32,13 +29,15 @@ def propose(
 
       volition propose "it was" --turn "how was your day?" --json
     """
+    from volition.nodes.text.find import chosen_adapters
     from volition.nodes.text.process import ModelProcess
     from volition.nodes.text.proposals import Limits
     from volition.nodes.text.proposer import FALLBACK, Settings
     from volition.nodes.text.requests import Request
+    from volition.nodes.text.steering import Steering
 
     with show.sentences():
-        steering = _steering(model, adapter)
+        steering = Steering.of(chosen_adapters(model, adapter))
         request = Request(text, half_typed, tuple(turn or ()), steering=steering)
         settings = Settings(model, Limits(k=options, n_words=words), threads, explain=True)
         process = ModelProcess(settings, deadline=None, ahead=False)
@@ -70,24 +69,6 @@ def propose(
             "adapters": dict(steering.adapters),
         }
         show.result(result, json, _table(text, result))
-
-
-def _steering(model: str, adapters: list[str] | None) -> Any:
-    from volition.nodes.text.find import default_adapters
-    from volition.nodes.text.steering import Steering
-
-    if adapters is None:
-        return Steering.of(default_adapters(model))
-    scales = {}
-    for adapter in adapters:
-        path, _, scale = adapter.rpartition(":")
-        try:
-            scales[path or adapter] = float(scale) if path else 1.0
-        except ValueError:
-            scales[adapter] = 1.0
-        if not Path(adapter).exists() and not Path(path).exists():
-            show.fail(f"adapter {adapter!r}: no such file", 2)
-    return Steering.of(scales)
 
 
 def _table(text: str, result: dict[str, Any]) -> str:

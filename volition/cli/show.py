@@ -19,6 +19,13 @@ out = Console(highlight=False, soft_wrap=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter", "-a", metavar="FILE[:SCALE]", help="A LoRA in place of the model's own, or none; repeat."
+    ),
+]
+
 
 def result(value: dict[str, Any], as_json: bool, text: str | None = None) -> None:
     """Print a result: the object itself, or ``text`` (``key: value`` lines when there is none)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from volition.core import LoadError
 from volition.lab.score import Progress, Scorer
-from volition.nodes.text.find import SMOLLM2, find_model
+from volition.nodes.text.find import SMOLLM2, default_adapters, find_model
 from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.prompt import EVERYDAY, Frame, find_frame, is_cased, segments, suited
 from volition.nodes.text.proposals import Limits, propose, split
@@ -35,21 +35,6 @@ _RESAMPLES = 2000
 
 
 # What is measured
-
-
-def adapter(text: str) -> tuple[str, float]:
-    """File and scale of a LoRA, from ``FILE`` or ``FILE:SCALE``.
-
-    >>> adapter("everyday.gguf:0.5"), adapter("everyday.gguf")
-    (('everyday.gguf', 0.5), ('everyday.gguf', 1.0))
-    """
-    name, colon, scale = text.rpartition(":")
-    if colon and not Path(text).exists():
-        try:
-            return name, float(scale)
-        except ValueError:
-            pass  # a colon in the name
-    return text, 1.0
 
 
 def read_phrases(path: str | Path) -> list[str]:
@@ -164,7 +149,7 @@ def offering(model: LanguageModel, frame: Frame, cased: bool | None) -> Callable
 def evaluate(
     phrases: str | Path | Sequence[str],
     model: str = SMOLLM2,
-    adapters: Sequence[tuple[str, float]] = (),
+    adapters: Mapping[str, float] | None = None,
     frame: str = EVERYDAY.name,
     *,
     limit: int | None = None,
@@ -183,7 +168,7 @@ def evaluate(
     model
         As ``find_model`` takes it.
     adapters
-        LoRA files and their scales.
+        LoRA files and their scales; None for the model's own.
     frame
         As ``find_frame`` takes it.
     limit
@@ -208,11 +193,12 @@ def evaluate(
         When a file cannot be read.
     """
     begin = time.perf_counter()
+    adapters = default_adapters(model) if adapters is None else adapters
     lines = (read_phrases(phrases) if isinstance(phrases, (str, Path)) else list(phrases))[:limit]
     chosen, cased = suited(find_frame(frame), " ".join(lines)), mostly_cased(lines)
     language = LanguageModel(find_model(model), threads, CONTEXT)
     try:
-        notes = prove(language, Steering(adapters=tuple(adapters)))
+        notes = prove(language, Steering.of(adapters))
         parts = segments("", (), language.tokenise, language.opening, CONTEXT, chosen, cased=cased)
         prompt = [token for part in parts for token in part]
         tokens = [language.tokenise(line) for line in lines]
@@ -237,7 +223,7 @@ def evaluate(
         "frame_style": "cased" if cased else "lower",
         "frame_tokens": len(prompt),
         "model": model,
-        "adapters": [f"{path}:{scale:g}" for path, scale in adapters],
+        "adapters": [f"{path}:{scale:g}" for path, scale in adapters.items()],
         "seconds": round(time.perf_counter() - begin, 1),
         "notes": notes,
     }

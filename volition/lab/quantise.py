@@ -276,6 +276,6 @@ def work_bits(values: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Bits a character of the everyday sentences, in this process."""
     from volition.lab.lm import evaluate
 
-    adapters, threads = list(values["adapters"].items()), values["threads"]
+    adapters, threads = values["adapters"], values["threads"]
     answer = evaluate(LINES, values["path"], adapters, n_hits=0, threads=threads, progress=progress)
     return {"bits_per_char": answer["bits_per_char"]}
