@@ -138,6 +138,7 @@ class Candidates:
 def bits_per_char(model: Any, tokenise: Tokeniser, phrases: Sequence[str], frame: str = EVERYDAY.lower) -> float:
     """Bits a character of phrases after a frame: canonical tokens, no end symbol, spaces count."""
     import torch
+    from transformers import DynamicCache
 
     opening = torch.tensor([tokenise(frame)], device=model.device)
     tokens = sorted((tokenise(phrase) for phrase in phrases), key=len)
@@ -145,14 +146,14 @@ def bits_per_char(model: Any, tokenise: Tokeniser, phrases: Sequence[str], frame
     with torch.inference_mode():
         for begin in range(0, len(tokens), 32):
             part = tokens[begin : begin + 32]
-            known = model(opening, use_cache=True)
-            cache, before = known.past_key_values, known.logits[:, -1:]
+            cache = DynamicCache(config=model.config)
+            before = model(opening, cache=cache, use_cache=True).logits[:, -1:]
             cache.batch_repeat_interleave(len(part))
             width = max(map(len, part))
             padded = torch.tensor([row + [0] * (width - len(row)) for row in part], device=model.device)
             logits = before.expand(len(part), -1, -1)
             if width > 1:
-                logits = torch.cat([logits, model(padded[:, :-1], past_key_values=cache).logits], 1)
+                logits = torch.cat([logits, model(padded[:, :-1], cache=cache).logits], 1)
             losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), padded, reduction="none")
             used = torch.arange(width) < torch.tensor([len(row) for row in part])[:, None]
             nats += float(losses.double().cpu()[used].sum())

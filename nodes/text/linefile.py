@@ -24,6 +24,7 @@ class LineFile:
         self.path = path
         self.damaged = 0
         self._seen: tuple[int, int, int] | None = None
+        self._held = False
 
     @property
     def changed(self) -> bool:
@@ -59,12 +60,23 @@ class LineFile:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes from writing; the system takes the lock back from one that dies."""
+        """Keep other processes from writing; the system takes the lock back from one that dies.
+
+        Whoever holds it may ask again: the system's lock belongs to an open file, and a second one would wait for
+        the first. Threads of one process keep each other out by themselves.
+        """
+        if self._held:
+            yield
+            return
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.path.with_name(self.path.name + ".lock").open("ab") as file:
                 _lock(file)
-                yield
+                self._held = True
+                try:
+                    yield
+                finally:
+                    self._held = False
         except OSError as error:
             raise NodeError(f"the memory {self.path} cannot be written: {error.strerror}") from None
 

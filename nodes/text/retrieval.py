@@ -11,6 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from volition.nodes.text.spelling import is_function_word
+
 LONGEST = 200
 """Most characters of a passage: with 45 tokens, three of the longest fit into a prompt's share."""
 
@@ -46,8 +48,12 @@ def _stemmers() -> dict[str, Callable[[str], str]]:
 
 
 def terms(text: str) -> list[str]:
-    """What two texts are compared by: the stems of their words."""
-    return [stem(word) for word in words(text)]
+    """What two texts are compared by: the stems of their words, without those of the grammar, which all texts share.
+
+    >>> terms("The dogs are barking at me")
+    ['dog', 'bark']
+    """
+    return [stem(word) for word in words(text) if not is_function_word(word)]
 
 
 def passages(text: str) -> list[str]:

@@ -119,7 +119,7 @@ def test_half_is_lower_case_and_half_of_that_written_out(folder):
     lower = [text for text in texts if text.islower() and "!" not in text]
     assert len(lower) == pytest.approx(1500, abs=120)
     assert sum("it is" in text for text in lower) == pytest.approx(len(lower) / 2, abs=100)
-    assert all("It's" in text for text in texts if text not in lower)
+    assert all("It's" in text for text in texts if text not in lower and ", number " in text)
     assert all(text.islower() for text in sample(folder, 50, lower=1.0))
     assert not any(text.islower() for text in sample(folder, 50, lower=0.0))
 
@@ -173,4 +173,4 @@ def test_the_licences_are_those_of_the_table():
     table = data_path("text/README.md").read_text("utf-8")
     rows = {row.split("`")[1]: row for row in table.splitlines() if row.startswith("| `")}
     for source in corpus.SOURCES:
-        assert source.licence.split(" (")[0] in rows[f"{source.name}.txt.xz"]
+        assert source.own or source.licence.split(" (")[0] in rows[f"{source.name}.txt.xz"]

@@ -39,7 +39,7 @@ def test_the_frame_speaks_the_language_of_the_text():
 def test_when_room_is_short_memory_goes_first_and_the_last_turn_stays():
     memory = ["m" * 70, "n" * 70, "o" * 70]
     assert prompt("t", ["a" * 20], frame="", memory=memory) == "m" * 70 + "\n" + "n" * 70 + "\n" + "a" * 20 + "\nt"
-    short = prompt("t", ["a" * 300, "b" * 300], 460, "", memory)
+    short = prompt("t", ["a" * 300, "b" * 300], 420, "", memory)
     assert short == "b" * 300 + "\nt" and len(prompt("t" * 900, ["b" * 900], 460, "")) <= 460
     assert "b" in prompt("t" * 900, ["b" * 900], 460, "")
 

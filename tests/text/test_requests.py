@@ -25,6 +25,7 @@ ASKED = Request(
     refused=(" was",),
     candidates=(Candidate((7, 8), (-1.0, -2.0), -math.inf),),
     memory=("i am fine",),
+    recalled=("i was fine",),
     focus=(("garden", 0.75),),
     steering=STEERING,
 )
@@ -61,7 +62,7 @@ def test_what_follows_is_what_the_generator_will_ask():
 
 def test_an_accepted_option_leaves_no_refusals_and_keeps_the_rest():
     after = accepted(ASKED, " am")
-    assert after == replace(ASKED, text="i am", refused=(), candidates=())
+    assert after == replace(ASKED, text="i am", refused=(), candidates=(), memory=ASKED.recalled)
 
 
 def test_rejected_options_are_evidence_of_the_hardest_kind():
