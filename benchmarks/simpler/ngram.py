@@ -44,6 +44,11 @@ class Ngram:
         if not self.order:
             raise LoadError(f"{path}: no n-grams; a file in ARPA's format has sections such as \\1-grams:")
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model holds: probabilities, and backoff weights that are not 0."""
+        return len(self._log_p) + sum(weight != 0.0 for weight in self._backoff.values())
+
     def log10(self, symbol: str, context: tuple[str, ...]) -> float:
         """Log10 of the probability of a symbol after others; of one that the model does not know, -inf."""
         given = context[max(0, len(context) - self.order + 1) :]
