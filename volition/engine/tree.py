@@ -166,6 +166,8 @@ class _Reader:
             return self._stop(tab.end() - 1, "a tab: YAML is indented with spaces only", "replace tabs by spaces")
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
         context = getattr(error, "context", None)
+        if "maximum nesting" in reason:  # libyaml has a limit of its own, from 0.2.6 on
+            return self._stop(index, f"nested more than {MAX_DEPTH} levels deep")
         return self._stop(index, f"this is not YAML: {context + ', ' if context else ''}{reason}")
 
     def _line_end(self, index: int) -> int:
