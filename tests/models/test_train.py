@@ -9,6 +9,7 @@ tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not install
 from models import train  # noqa: E402 - nothing of it can be imported without torch
 from models.loss import loss_of  # noqa: E402
 from models.network import Network, Shape  # noqa: E402
+from models.precision import quick_dtype  # noqa: E402
 from volition.core import LoadError  # noqa: E402
 
 TEXTS = ["i would like a cup of tea please\nno thanks\n", "Я хочу домой, пожалуйста. Ёлка!\n"]
@@ -111,6 +112,25 @@ def test_the_loss_and_its_gradients_are_those_of_torch():
     torch.testing.assert_close(loss, expected)
     for ours, theirs in zip(torch.autograd.grad(3 * loss, [hidden, weight]), expected_gradients, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
+
+
+def test_the_loss_in_bfloat16_is_nearly_that_in_float32():
+    generator = torch.Generator().manual_seed(3)
+    hidden = torch.randn(2, 300, 16, generator=generator).bfloat16().requires_grad_()
+    weight = torch.randn(50, 16, generator=generator).bfloat16().requires_grad_()
+    targets = torch.randint(0, 50, (2, 300), generator=generator)
+    exact = [value.detach().float().requires_grad_() for value in (hidden, weight)]
+    loss, expected = loss_of(hidden, weight, targets), loss_of(*exact, targets)
+    assert loss.dtype is torch.float32
+    torch.testing.assert_close(loss, expected, atol=0.02, rtol=0.0)
+    gradients = torch.autograd.grad(loss, [hidden, weight]), torch.autograd.grad(expected, exact)
+    for ours, theirs in zip(*gradients, strict=True):
+        assert ours.dtype is torch.bfloat16
+        assert torch.nn.functional.cosine_similarity(ours.float().flatten(), theirs.flatten(), 0) > 0.99
+
+
+def test_the_quicker_precision_is_found():
+    assert quick_dtype() in (torch.float32, torch.bfloat16)
 
 
 def test_updates_are_made_orthogonal():
