@@ -1,0 +1,1 @@
+"""How often the next word is offered when the eyes rest on it."""

@@ -1,0 +1,1 @@
+"""Which lines at the beginning of the prompt help most."""

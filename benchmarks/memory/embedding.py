@@ -1,0 +1,110 @@
+"""Texts as vectors of the language model itself, and the lines whose vectors point the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from volition.core import LoadError, NodeError
+from volition.nodes.text.llama import LanguageModel
+from volition.nodes.text.native import library
+from volition.nodes.text.steering import Wheel
+
+_LONGEST = 512
+"""In tokens; llama.cpp averages over what is evaluated in one go."""
+
+
+class Embedder:
+    """The mean of a text's last hidden states.
+
+    Weights and adapters are those that ``model`` has when this is made; the context is its own. ``model`` must
+    outlive it. llama.cpp evaluates the logits of each token, too: up to a fifth of the time goes there.
+
+    Parameters
+    ----------
+    model
+        Whose weights and tokens are used.
+
+    Raises
+    ------
+    LoadError
+        When llama.cpp gives no context.
+    """
+
+    def __init__(self, model: LanguageModel):
+        self._api = api = library()
+        self._model = model
+        settings = api.llama_context_default_params()
+        settings.n_ctx = settings.n_batch = settings.n_ubatch = _LONGEST
+        settings.n_seq_max = 1
+        settings.embeddings = True
+        settings.pooling_type = api.LLAMA_POOLING_TYPE_MEAN
+        settings.flash_attn_type = 0  # as for menus
+        settings.n_threads = settings.n_threads_batch = model.threads
+        settings.no_perf = True
+        self.context: Any = api.llama_init_from_model(model._model, settings)
+        if not self.context:
+            raise LoadError(f"model {str(model.path)!r} gives no context for embeddings")
+        Wheel(api, model._model, self.context).turn(model.steering)
+        self._memory = api.llama_get_memory(self.context)
+        self._batch = api.llama_batch_init(_LONGEST, 0, 1)
+        self._width = int(api.llama_model_n_embd(model._model))
+
+    def close(self) -> None:
+        """Free the context; may be called twice."""
+        if self.context:
+            self._api.llama_batch_free(self._batch)
+            self._api.llama_free(self.context)
+            self.context = None
+
+    def __call__(self, text: str) -> np.ndarray:
+        """The vector of a text of a token or more, float64, shape (width,); of a long one, that of its beginning."""
+        tokens = [*self._model.opening, *self._model.tokenise(text)][:_LONGEST]
+        if not tokens:
+            raise NodeError("an empty text has no embedding")
+        self._api.llama_memory_clear(self._memory, True)
+        batch = self._batch
+        batch.n_tokens = len(tokens)
+        for n, token in enumerate(tokens):
+            batch.token[n] = token
+            batch.pos[n] = n
+            batch.n_seq_id[n] = 1
+            batch.seq_id[n][0] = 0
+            batch.logits[n] = True
+        code = self._api.llama_decode(self.context, batch)
+        if code:
+            raise NodeError(f"llama.cpp could not evaluate {len(tokens)} tokens (code {code})")
+        pointer = self._api.llama_get_embeddings_seq(self.context, 0)
+        return np.ctypeslib.as_array(pointer, shape=(self._width,)).astype(np.float64)
+
+
+class Nearest:
+    """Lines by the cosine between their vectors and that of a query.
+
+    The mean of all lines is taken from every vector first: hidden states share a large part that tells nothing.
+
+    Parameters
+    ----------
+    lines
+        What is searched.
+    embed
+        The vector of a text, shape (width,).
+    """
+
+    def __init__(self, lines: Sequence[str], embed: Callable[[str], np.ndarray]):
+        self._embed = embed
+        vectors = np.stack([embed(line) for line in lines])
+        self._mean = vectors.mean(axis=0)
+        self._vectors = _unit(vectors - self._mean)
+
+    def __call__(self, query: str, k: int) -> list[int]:
+        """The numbers of the ``k`` nearest lines, the nearest first; of equals, the older one."""
+        cosines = self._vectors @ _unit(self._embed(query) - self._mean)
+        return [int(n) for n in np.argsort(-cosines, kind="stable")[:k]]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1.0)
