@@ -78,7 +78,6 @@ class Generator(Node):
         frame: everyday, everyday-ru, none, or a text file with a line or more to begin the prompt with.
         """
         limits = Limits(options, words, grow, banned=tuple(banned or ()))
-        self._settings = Settings(model, limits, threads, frame=frame)
         self._place = memory
         self._recall: Recall | None = None
         self._finished = ""
@@ -86,6 +85,7 @@ class Generator(Node):
         self._process: ModelProcess | None = None
         self._offered = Offered()
         self._request = Request(steering=steering_of({"adapters": default_adapters(model), **(steer or {})}))
+        self._settings = Settings(model, limits, threads, frame=frame, steering=self._request.steering)
         self._focus = Focus()
         self._ready: Proposals | None = None
         self._owed = False

