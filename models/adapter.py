@@ -244,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--decay", type=int, metavar="STEPS", help="lower the rate to nothing in so many steps")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the adapter (decayed, if there is one)")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the exported adapter: what development likes best")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     try:
@@ -273,7 +274,7 @@ def _work(options: argparse.Namespace) -> None:
     if options.export:
         decayed = options.out / DECAYED
         trainer.load(decayed if decayed.exists() else checkpoint)
-        export(model, options.export, settings.alpha)
+        export(model, options.export, settings.alpha * options.scale)
         logging.info("%s: after %.3f M tokens", options.export, trainer.tokens / 1e6)
         return
     run = Run(trainer, options.out, options.data, tokenise)
