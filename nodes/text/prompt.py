@@ -72,23 +72,16 @@ class Frame:
 EVERYDAY = Frame.of(
     "everyday",
     (
-        "Could I talk to you alone for a minute?",
-        "Turn the music down, I am trying to sleep.",
-        "I changed my mind, I do not want to go out.",
+        "I changed my mind, I don't want to go out.",
         "What happened to your hand? Does it hurt?",
         "Could you open the window a little bit?",
         "I am worried about the test they are doing tomorrow.",
         "Do you want me to come along with you to the store?",
         "I need some help to get out of this chair.",
-        "I do not feel well, so I want to stay at home.",
-        "Have a good weekend, and say hi to your dad.",
-        "Do not worry about me, I will be fine.",
+        "I don't feel well, so I want to stay at home.",
     ),
 )
-"""Found by greedy search (``benchmarks/frames``): of 170 lines, those after which SmolLM2 foresees other phrases best.
-
-The inner seven were found without its adapter, the others with it.
-"""
+"""Found by ``benchmarks/frames``: of 160 lines, those that SmolLM2 foresees other everyday phrases best after."""
 
 EVERYDAY_RU = Frame.of(
     "everyday-ru",
