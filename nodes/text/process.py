@@ -32,8 +32,11 @@ LEAST_DEADLINE = 0.150
 _HEADROOM = 1.5
 """The deadline, as a multiple of a cached menu."""
 
-_MARGIN = 0.02
+_MARGIN = 0.035
 """Seconds before the deadline at which the search is cut short, so that what is ready comes in time."""
+
+_RESERVE = 0.01
+"""Seconds before the deadline at which the table is taken: on a busy machine a thread wakes a few ms late."""
 
 _LOADING = 60.0
 """Seconds that a first menu waits for the model to load."""
@@ -167,9 +170,9 @@ class ModelProcess:
 
         if deadline is None:
             self._wait(done, _PATIENCE)
-        elif not self._wait(done, begin + deadline - _MARGIN - time.monotonic()):
+        elif not self._wait(done, begin + deadline - min(_MARGIN, deadline / 2) - time.monotonic()):
             self._flag.raise_()
-            self._wait(done, begin + deadline - time.monotonic())
+            self._wait(done, begin + deadline - min(_RESERVE, deadline / 8) - time.monotonic())
         answer = child.answers.pop(number, None)
         child.answers = {n: a for n, a in child.answers.items() if n > number}
         if answer is None:
