@@ -99,7 +99,7 @@ def quantise(
     """Re-pack a model for this processor, measured before and after.
 
     The copy of a named model takes its place from then on; a file of one's own gets a new file beside it. With
-    --type auto the quickest type is taken that needs at most 2 % more bits a character than the best.
+    --type auto the quickest type is taken that needs at most 1.5 % more bits a character than the best.
 
     Example: volition model quantise --type q4_0
     """

@@ -29,7 +29,7 @@ SHIPPED = "as shipped"
 CANDIDATES = ("q4_0", "iq4_nl", "q8_0")
 """What ``choose`` tries beside the file as it is."""
 
-WORSE = 1.02
+WORSE = 1.015
 """The quickest may need this multiple of the fewest bits a character."""
 
 LIKE = 1.1
