@@ -17,13 +17,11 @@ from benchmarks.simpler.store import Row, Store, digest, digest_of
 from models.lora_model import requantised
 from volition.core import LoadError
 from volition.lab.gguf import read_card
-from volition.lab.lm import CONTEXT, evaluate, hits, interval, scored
+from volition.lab.lm import CONTEXT, evaluate, hits, interval, offering, scored
 from volition.nodes.text.find import EMBEDDED, SMOLLM2, default_adapters, find_model, original_model
 from volition.nodes.text.llama import LanguageModel
-from volition.nodes.text.prompt import EVERYDAY, segments
-from volition.nodes.text.proposals import Limits, propose, split
+from volition.nodes.text.prompt import EVERYDAY
 from volition.nodes.text.steering import Steering, prove
-from volition.nodes.text.words import Words
 
 BLOCKS = (30, 25, 20, 15, 10)
 """Blocks of SmolLM2 that stay."""
@@ -261,27 +259,12 @@ def _among(bench: Bench, subject: Subject) -> Row:
     language = LanguageModel(subject.path, bench.threads, CONTEXT)
     try:
         notes = prove(language, Steering.of(subject.adapters))
-        found = hits(bench.asked, _offering(language), ranks=RANKS)
+        found = hits(bench.asked, offering(language, EVERYDAY, False, max(RANKS)), ranks=RANKS)
     finally:
         language.close()
     rates = {str(rank): found.hits[rank] / found.words for rank in RANKS}
     ends = [wilson(rate, found.words) for rate in rates.values()]
     return {"model": subject.label, "rates": rates, "rates_ci95": ends, "words": found.words, "notes": notes}
-
-
-def _offering(model: LanguageModel) -> Callable[[str], list[str]]:
-    """As ``volition.lab.lm.offering``, with as many words as the longest menu here."""
-    words = Words(model.pieces, model.special)
-    limits = Limits(k=max(RANKS), n_words=1)
-
-    def offer(text: str) -> list[str]:
-        where = split(text)
-        model.prefill(segments(where.base, (), model.tokenise, model.opening, CONTEXT, EVERYDAY, cased=False))
-        options = propose(model, words, where, limits).options
-        model.release()
-        return [option.text.split()[0] for option in options]
-
-    return offer
 
 
 CURVES = {"parameters": by_parameters, "depth": by_depth, "context": by_context, "words": by_words}

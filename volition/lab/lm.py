@@ -128,10 +128,10 @@ def _bare(word: str) -> str:
     return re.sub(r"^\W+|\W+$", "", word.casefold().replace("’", "'"))
 
 
-def offering(model: LanguageModel, frame: Frame, cased: bool | None) -> Callable[[str], list[str]]:
-    """What gives the first words of the product's own options after a text."""
+def offering(model: LanguageModel, frame: Frame, cased: bool | None, k: int = max(RANKS)) -> Callable[[str], list[str]]:
+    """What gives the first words of the product's own ``k`` options after a text."""
     words = Words(model.pieces, model.special)
-    limits = Limits(k=max(RANKS), n_words=1)
+    limits = Limits(k=k, n_words=1)
 
     def offer(text: str) -> list[str]:
         where = split(text)
