@@ -39,7 +39,7 @@ from models.lora_model import (
 from models.lora_text import Tokeniser, frequent_tokens, mix, sequences
 from models.precision import quick_dtype
 from volition.core import LoadError
-from volition.nodes.text.find import SMOLLM2, find_model
+from volition.nodes.text.find import SMOLLM2, original_model
 from volition.nodes.text.llama import LanguageModel
 
 SAVE_EVERY, MEASURE_EVERY = 300.0, 600.0  # seconds
@@ -56,10 +56,10 @@ class Settings:
 
     rank: int = 16
     alpha: float = 32.0
-    rate: float = 1e-3  # of AdamW
+    rate: float = 5e-4  # of AdamW
     warmup: int = 20  # steps
     length: int = 192  # tokens of a sequence
-    rows: int = 6  # sequences of a step
+    rows: int = 12  # sequences of a step
     lower: float = 0.67  # share of documents in lower case
     mixed: float = 0.6  # share of documents whose lines are shuffled with those of others
     frequent: int = 8192  # tokens that are always in the loss; the others are sampled
@@ -267,7 +267,7 @@ def _work(options: argparse.Namespace) -> None:
     settings = saved_settings(checkpoint) if options.resume or options.decay or options.export else Settings()
     if options.rate is not None:
         settings = replace(settings, rate=options.rate)
-    base = requantised(find_model(SMOLLM2), options.out)
+    base = requantised(original_model(SMOLLM2), options.out)
     model = with_lora(load_base(base, quick_dtype()), settings.rank, settings.alpha, settings.seed)
     tokenise = LanguageModel(base, threads=1).tokenise
     trainer = Trainer(model.to("cuda" if torch.cuda.is_available() else "cpu"), settings, tokenise, options.data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +12,7 @@ import numpy as np
 
 from models.lora_gguf import write_lora
 from models.lora_text import Tokeniser
-from volition.core import LoadError
+from volition.lab.quantise import repack
 from volition.nodes.text.prompt import EVERYDAY
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -21,20 +20,9 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 
 def requantised(source: Path, folder: Path) -> Path:
-    """A Q4_0 copy of a GGUF file, made once; its token embeddings stay as they are."""
-    target = folder / "base.Q4_0.gguf"
-    if not target.exists():
-        import llama_cpp.llama_cpp as api
-
-        part = target.with_suffix(".part")
-        settings = api.llama_model_quantize_default_params()
-        settings.ftype = api.LLAMA_FTYPE_MOSTLY_Q4_0
-        settings.allow_requantize = True
-        settings.token_embedding_type = settings.output_tensor_type = api.GGML_TYPE_Q8_0
-        if api.llama_model_quantize(str(source).encode(), str(part).encode(), ctypes.byref(settings)):
-            raise LoadError(f"{source}: llama.cpp cannot write it as Q4_0; is it a complete GGUF model?")
-        part.replace(target)
-    return target
+    """The Q4_0 copy of a GGUF file that ``volition model quantise`` makes, made once."""
+    target = folder / "base-q4_0.gguf"
+    return target if target.exists() else repack(source, target, "q4_0")
 
 
 def load_base(path: Path, dtype: Any = None) -> Any:

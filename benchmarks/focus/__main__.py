@@ -20,14 +20,13 @@ import numpy as np
 from benchmarks.focus.material import Position, positions
 from benchmarks.report import show
 from volition.core import LoadError
-from volition.lab.lm import CONTEXT, interval, read_phrases
+from volition.lab.lm import CONTEXT, interval, opened, read_phrases
 from volition.nodes.text.find import SMOLLM2, default_adapters, find_model
 from volition.nodes.text.focus import STRENGTH, focus_tilt, neighbours
 from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.prompt import EVERYDAY, segments
 from volition.nodes.text.proposals import Limits, propose, split
 from volition.nodes.text.spelling import normalised
-from volition.nodes.text.steering import Steering, prove
 from volition.nodes.text.words import Words
 
 K = 5
@@ -138,12 +137,8 @@ def main() -> int:
     try:
         phrases = read_phrases(Path(given.data) / "phrases" / PHRASES)
         found = positions(phrases, given.queries, np.random.default_rng(0))
-        model = LanguageModel(find_model(given.model), given.threads, CONTEXT)
-        try:
-            idle = prove(model, Steering.of(default_adapters(given.model)))
+        with opened(find_model(given.model), default_adapters(given.model), given.threads) as (model, idle):
             values = figures(*measure(found, offering(model)))
-        finally:
-            model.close()
     except LoadError as error:
         print(error, file=sys.stderr)
         return error.exit_code

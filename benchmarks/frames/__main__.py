@@ -19,12 +19,10 @@ import numpy as np
 from benchmarks.frames.search import Bits, greedy
 from benchmarks.report import show
 from volition.core import LoadError
-from volition.lab.lm import CONTEXT, read_phrases
+from volition.lab.lm import opened, read_phrases
 from volition.lab.score import Scorer
 from volition.nodes.text.find import SMOLLM2, default_adapters, find_model
-from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.prompt import EVERYDAY, NONE, plain
-from volition.nodes.text.steering import Steering, prove
 
 PHRASES = ("aac_crowdsourced_lower.txt", "specialists_lower.txt")
 POOL = Path(__file__).with_name("pool_en.txt")
@@ -88,16 +86,12 @@ def main() -> int:
         folder = Path(given.data) / "phrases"
         phrases = [line for name in PHRASES for line in read_phrases(folder / name)]
         dealt = parts(phrases, given.quick_phrases, given.phrases, np.random.default_rng(0))
-        model = LanguageModel(find_model(given.model), given.threads, CONTEXT)
-        try:
-            idle = prove(model, Steering.of(default_adapters(given.model)))
+        with opened(find_model(given.model), default_adapters(given.model), given.threads) as (model, idle):
             scorer = Scorer(model)
             quick, full, fresh = (Bits(model, scorer, part) for part in dealt)
             frames = search((quick, full), given.lines, given.tries)
             found = {name: (len(model.tokenise(frame)), full(frame), fresh(frame)) for name, frame in frames.items()}
             scorer.close()
-        finally:
-            model.close()
     except LoadError as error:
         print(error, file=sys.stderr)
         return error.exit_code

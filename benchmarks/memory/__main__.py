@@ -23,14 +23,13 @@ from benchmarks.memory.embedding import Embedder, Nearest
 from benchmarks.memory.material import Written, cut, read_notes
 from benchmarks.report import show
 from volition.core import LoadError
-from volition.lab.lm import CONTEXT, interval
+from volition.lab.lm import CONTEXT, interval, opened
 from volition.lab.score import Scorer
 from volition.nodes.text.find import SMOLLM2, default_adapters, find_model
 from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.memory import Entry, Memory
 from volition.nodes.text.prompt import EVERYDAY, segments
 from volition.nodes.text.recall import LINES
-from volition.nodes.text.steering import Steering, prove
 
 NONE, BM25, EMBEDDING, RANDOM = "none", "bm25", "embedding", "random"
 TITLES = {
@@ -147,9 +146,7 @@ def main() -> int:
     try:
         notes = read_notes(Path(given.data) / "notes", given.language)
         memory, queries = cut(notes, given.queries)
-        model = LanguageModel(find_model(given.model), given.threads, CONTEXT)
-        try:
-            idle = prove(model, Steering.of(default_adapters(given.model)))
+        with opened(find_model(given.model), default_adapters(given.model), given.threads) as (model, idle):
             embedder, scorer = Embedder(model), Scorer(model)
             start = time.perf_counter()
             nearest = Nearest([entry.text for entry in memory.entries], embedder)
@@ -157,8 +154,6 @@ def main() -> int:
             outcomes = measure(model, scorer, queries, ways(memory, nearest, np.random.default_rng(0)))
             embedder.close()
             scorer.close()
-        finally:
-            model.close()
     except LoadError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from volition.core import LoadError, NodeError
+from volition.core import NodeError
+from volition.lab.score import own_context
 from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.native import library
-from volition.nodes.text.steering import Wheel
 
 _LONGEST = 512
 """In tokens; llama.cpp averages over what is evaluated in one go."""
@@ -36,18 +35,8 @@ class Embedder:
     def __init__(self, model: LanguageModel):
         self._api = api = library()
         self._model = model
-        settings = api.llama_context_default_params()
-        settings.n_ctx = settings.n_batch = settings.n_ubatch = _LONGEST
-        settings.n_seq_max = 1
-        settings.embeddings = True
-        settings.pooling_type = api.LLAMA_POOLING_TYPE_MEAN
-        settings.flash_attn_type = 0  # as for menus
-        settings.n_threads = settings.n_threads_batch = model.threads
-        settings.no_perf = True
-        self.context: Any = api.llama_init_from_model(model._model, settings)
-        if not self.context:
-            raise LoadError(f"model {str(model.path)!r} gives no context for embeddings")
-        Wheel(api, model._model, self.context).turn(model.steering)
+        pooling = api.LLAMA_POOLING_TYPE_MEAN
+        self.context = own_context(model, _LONGEST, _LONGEST, n_seq_max=1, embeddings=True, pooling_type=pooling)
         self._memory = api.llama_get_memory(self.context)
         self._batch = api.llama_batch_init(_LONGEST, 0, 1)
         self._width = int(api.llama_model_n_embd(model._model))

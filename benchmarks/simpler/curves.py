@@ -17,11 +17,9 @@ from benchmarks.simpler.store import Row, Store, digest, digest_of
 from models.lora_model import requantised
 from volition.core import LoadError
 from volition.lab.gguf import read_card
-from volition.lab.lm import CONTEXT, evaluate, hits, interval, offering, scored
+from volition.lab.lm import CONTEXT, evaluate, hits, interval, offering, opened, scored
 from volition.nodes.text.find import EMBEDDED, SMOLLM2, default_adapters, find_model, original_model
-from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.prompt import EVERYDAY
-from volition.nodes.text.steering import Steering, prove
 
 BLOCKS = (30, 25, 20, 15, 10)
 """Blocks of SmolLM2 that stay."""
@@ -232,14 +230,10 @@ def by_context(bench: Bench) -> Iterator[Row]:
 
 
 def _after(bench: Bench, subject: Subject, lines: list[str], limit: int) -> Row:
-    language = LanguageModel(subject.path, bench.threads, CONTEXT)
-    try:
-        notes = prove(language, Steering.of(subject.adapters))
+    with opened(subject.path, subject.adapters, bench.threads) as (language, notes):
         room = limit - len(language.opening)
         tokens, n_lines = prompt_of(lines, room, language.tokenise)
         scores = scored(language, [*language.opening, *tokens], [language.tokenise(text) for text in bench.phrases])
-    finally:
-        language.close()
     bits = np.array([-score.sum() / np.log(2) for score in scores])
     size = {"limit": limit, "tokens": len(tokens) + limit - room, "lines": n_lines}
     return {"model": subject.label, **size, **_bits(bits, bench.phrases), "notes": notes}
@@ -256,12 +250,8 @@ def by_words(bench: Bench) -> Iterator[Row]:
 
 
 def _among(bench: Bench, subject: Subject) -> Row:
-    language = LanguageModel(subject.path, bench.threads, CONTEXT)
-    try:
-        notes = prove(language, Steering.of(subject.adapters))
+    with opened(subject.path, subject.adapters, bench.threads) as (language, notes):
         found = hits(bench.asked, offering(language, EVERYDAY, False, max(RANKS)), ranks=RANKS)
-    finally:
-        language.close()
     rates = {str(rank): found.hits[rank] / found.words for rank in RANKS}
     ends = [wilson(rate, found.words) for rate in rates.values()]
     return {"model": subject.label, "rates": rates, "rates_ci95": ends, "words": found.words, "notes": notes}

@@ -1,7 +1,7 @@
 """``python -m benchmarks.simpler.heal --data FOLDER --out FOLDER``: a short LoRA on models without their last blocks.
 
-Each is trained as the conversational adapter is (``models/adapter.py``), on SmolLM2 as Q4_0 with only its first
-blocks, for a few steps at a rate that falls linearly to nothing. It is written as ``healed-BLOCKS.gguf`` into the
+Each is trained on the text of the conversational adapter (``models/adapter.py``), on SmolLM2 as Q4_0 with only its
+first blocks, for a few steps at a rate that falls linearly to nothing. It is written as ``healed-BLOCKS.gguf`` into the
 folder; a file that is there already is left as it is, so that an interrupted run can be started again.
 """
 
@@ -24,7 +24,10 @@ from volition.nodes.text.llama import LanguageModel
 KEPT = (25, 20, 15, 10)
 """Blocks that stay of SmolLM2's 30."""
 
-STEPS = 120
+STEPS = 400
+
+SETTINGS = Settings(rate=1e-3, rows=6)
+"""A cut model has far to go in few steps: a higher rate than the adapter's, and smaller steps."""
 
 _EVERY = 10  # steps from one line of the log to the next
 
@@ -91,7 +94,7 @@ def heal_all(data: Path, folder: Path, kept: Sequence[int], steps: int, report: 
             continue
         base = cut_model(whole, folder / f"cut-{keep}.gguf", keep)
         try:
-            heal(base, data, target, steps, Settings(), lambda text, keep=keep: report(f"{keep} blocks, {text}"))
+            heal(base, data, target, steps, SETTINGS, lambda text, keep=keep: report(f"{keep} blocks, {text}"))
         finally:
             base.unlink()
 

@@ -36,7 +36,7 @@ def whole(tmp_path, monkeypatch):
     monkeypatch.setattr(heal, "original_model", lambda name: path)
     monkeypatch.setattr(heal, "requantised", lambda source, folder: source)
     settings = adapter.Settings(rank=4, alpha=8.0, length=24, rows=2, frequent=40, sampled=16, warmup=1, rate=1e-2)
-    monkeypatch.setattr(heal, "Settings", lambda: settings)
+    monkeypatch.setattr(heal, "SETTINGS", settings)
     return path
 
 

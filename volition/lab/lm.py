@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,22 @@ def offering(model: LanguageModel, frame: Frame, cased: bool | None, k: int = ma
     return offer
 
 
+@contextmanager
+def opened(path: Path, adapters: Mapping[str, float], threads: int = 0) -> Iterator[tuple[LanguageModel, list[str]]]:
+    """A model with room for the product's longest prompt, under adapters; which of them do nothing, in words.
+
+    Raises
+    ------
+    LoadError
+        When the model or an adapter cannot be read.
+    """
+    model = LanguageModel(path, threads, CONTEXT)
+    try:
+        yield model, prove(model, Steering.of(adapters))
+    finally:
+        model.close()
+
+
 # All of it
 
 
@@ -196,9 +213,7 @@ def evaluate(
     adapters = default_adapters(model) if adapters is None else adapters
     lines = (read_phrases(phrases) if isinstance(phrases, (str, Path)) else list(phrases))[:limit]
     chosen, cased = suited(find_frame(frame), " ".join(lines)), mostly_cased(lines)
-    language = LanguageModel(find_model(model), threads, CONTEXT)
-    try:
-        notes = prove(language, Steering.of(adapters))
+    with opened(find_model(model), adapters, threads) as (language, notes):
         parts = segments("", (), language.tokenise, language.opening, CONTEXT, chosen, cased=cased)
         prompt = [token for part in parts for token in part]
         tokens = [language.tokenise(line) for line in lines]
@@ -206,8 +221,6 @@ def evaluate(
         scores = scored(language, prompt, tokens, _portion(progress, 0.0, half))
         some = [lines[n] for n in np.linspace(0, len(lines) - 1, min(n_hits, len(lines))).round().astype(int)]
         hit = hits(some, offering(language, chosen, cased), _portion(progress, half, 1.0))
-    finally:
-        language.close()
     bits = np.array([-score.sum() / np.log(2) for score in scores])
     characters = np.array([len(line) for line in lines])
     return {

@@ -23,6 +23,36 @@ _BATCH = 64
 _SEQUENCES = 32
 
 
+def own_context(model: LanguageModel, n_ctx: int, n_batch: int, **settings: Any) -> Any:
+    """Another llama.cpp context for a model, under the adapters that the model has now.
+
+    Parameters
+    ----------
+    n_ctx, n_batch
+        Tokens that it holds, and that it evaluates in one go.
+    settings
+        Further fields of ``llama_context_params``.
+
+    Raises
+    ------
+    LoadError
+        When llama.cpp gives none.
+    """
+    api = library()
+    given = api.llama_context_default_params()
+    given.n_ctx, given.n_batch, given.n_ubatch = n_ctx, n_batch, n_batch
+    given.flash_attn_type = 0  # as for menus; with it, results depend on how many rows go together
+    given.n_threads = given.n_threads_batch = model.threads
+    given.no_perf = True
+    for name, value in settings.items():
+        setattr(given, name, value)
+    context = api.llama_init_from_model(model._model, given)
+    if not context:
+        raise LoadError(f"model {str(model.path)!r} gives no context of {n_ctx} tokens")
+    Wheel(api, model._model, context).turn(model.steering)
+    return context
+
+
 class Scorer:
     """Log-probabilities of whole phrases after one prompt, many phrases in one evaluation.
 
@@ -43,18 +73,8 @@ class Scorer:
     def __init__(self, model: LanguageModel):
         self._api = api = library()
         self._n_vocab = model.n_vocab
-        settings = api.llama_context_default_params()
-        settings.n_ctx = _WINDOW
-        settings.n_batch = settings.n_ubatch = _BATCH
-        settings.n_seq_max = _SEQUENCES + 1
-        settings.kv_unified = True  # phrases share the prompt and what they begin with
-        settings.flash_attn_type = 0  # as for menus; with it, results depend on how many rows go together
-        settings.n_threads = settings.n_threads_batch = model.threads
-        settings.no_perf = True
-        self.context: Any = api.llama_init_from_model(model._model, settings)
-        if not self.context:
-            raise LoadError(f"model {str(model.path)!r} gives no context of {_WINDOW} tokens")
-        Wheel(api, model._model, self.context).turn(model.steering)
+        # Phrases share the prompt and what they begin with.
+        self.context = own_context(model, _WINDOW, _BATCH, n_seq_max=_SEQUENCES + 1, kv_unified=True)
         self._memory = api.llama_get_memory(self.context)
         self._batch = api.llama_batch_init(_BATCH, 0, _SEQUENCES)
         self._length = 0
