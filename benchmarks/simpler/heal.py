@@ -24,7 +24,7 @@ from volition.nodes.text.llama import LanguageModel
 KEPT = (25, 20, 15, 10)
 """Blocks that stay of SmolLM2's 30."""
 
-STEPS = 400
+STEPS = 250
 
 SETTINGS = Settings(rate=1e-3, rows=6)
 """A cut model has far to go in few steps: a higher rate than the adapter's, and smaller steps."""

