@@ -1,8 +1,8 @@
 """Train the embedded model: ``python -m models.train --data FOLDER --out FOLDER --hours H``.
 
 The schedule is warm-up, then constant, then (``--decay``) linearly to nothing, so that a run can be continued for as
-long as there is time and finished from any checkpoint. A run resumes exactly: what a step learns from depends on
-its number only.
+long as there is time and finished from any checkpoint; with ``--decay`` a finished run begins again, at ``--peak``. A
+run resumes exactly: what a step learns from depends on its number only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -159,11 +159,23 @@ def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     return x.T if tall else x
 
 
-def rate_at(step: int, decay_from: int | None, decay_steps: int) -> float:
+class Decay(NamedTuple):
+    """The end of a schedule: from a share of the highest learning rate linearly to nothing."""
+
+    begin: int
+    steps: int
+    peak: float = 1.0
+
+    @property
+    def end(self) -> int:
+        return self.begin + self.steps
+
+
+def rate_at(step: int, decay: Decay | None) -> float:
     """The learning rate, as a share of the highest, of a step counted from 0."""
     rate = min(1.0, (step + 1) / WARM_UP)
-    if decay_from is not None:
-        rate *= max(0.0, 1 - (step - decay_from) / decay_steps)
+    if decay is not None:
+        rate *= decay.peak * max(0.0, 1 - (step - decay.begin) / decay.steps)
     return rate
 
 
@@ -188,8 +200,7 @@ class Run:
         self.forward = torch.compile(self.network, dynamic=False) if compiled else self.network
         self.step = 0
         self.seconds = 0.0
-        self.decay_from: int | None = None
-        self.decay_steps = 1
+        self.decay: Decay | None = None
         self._shard: tuple[int, np.ndarray] | None = None
 
     def batch(self) -> torch.Tensor:
@@ -221,7 +232,7 @@ class Run:
             loss = loss_of(hidden, weight.to(hidden.dtype), part[:, 1:]) * share
             loss.backward()
             total += float(loss.detach())
-        rate = rate_at(self.step, self.decay_from, self.decay_steps)
+        rate = rate_at(self.step, self.decay)
         self.muon.step(MUON * rate)
         for group in self.adam.param_groups:
             group["lr"] = ADAM * rate
@@ -240,7 +251,7 @@ class Run:
             "adam": {name: self.adam.state[parameter] for name, parameter in self.others.items()},
             "step": self.step,
             "seconds": self.seconds,
-            "decay": (self.decay_from, self.decay_steps),
+            "decay": tuple(self.decay or ()),
         }
         partial = self.out / "checkpoint.partial"
         torch.save(state, partial)
@@ -262,7 +273,7 @@ class Run:
         for name, moments in state["adam"].items():
             self.adam.state[named[moved(name, *layers)]] = moments
         self.step, self.seconds = state["step"], state["seconds"]
-        self.decay_from, self.decay_steps = state["decay"]
+        self.decay = Decay(*state["decay"]) if state["decay"] else None
 
 
 def moved(name: str, layers: int, now: int) -> str:
@@ -328,7 +339,7 @@ def train(run: Run, hours: float, micro: int) -> None:
         losses.append(run.learn(micro))
         now = time.monotonic()
         run.seconds = before + now - began
-        ended = run.decay_from is not None and run.step >= run.decay_from + run.decay_steps
+        ended = run.decay is not None and run.step >= run.decay.end
         done = ended or bool(asked) or now - began > hours * 3600
         if done or now - saved > 300:
             run.save()
@@ -361,6 +372,7 @@ def _arguments() -> argparse.Namespace:
     add("--resume", action="store_true", help="go on from the checkpoint")
     add("--layers", type=int, default=4, help="with --resume, more than before make the model grow")
     add("--decay", type=int, metavar="STEPS", help="finish: lower the learning rate to 0 in so many steps")
+    add("--peak", type=float, default=1.0, help="of --decay: what share of the full learning rate it begins at")
     add("--export", type=Path, metavar="FILE", help="afterwards, write the model as GGUF")
     add("--kind", default="q8_0", help="how the matrices in it are stored: f32, f16, q8_0 ...")
     return parser.parse_args()
@@ -376,8 +388,8 @@ def main() -> None:
         run = Run(arguments.data, arguments.out, {**SHAPE, "layers": arguments.layers}, arguments.compile)
         if arguments.resume:
             run.load()
-        if arguments.decay and run.decay_from is None:
-            run.decay_from, run.decay_steps = run.step, arguments.decay
+        if arguments.decay and (run.decay is None or run.step >= run.decay.end):
+            run.decay = Decay(run.step, arguments.decay, arguments.peak)
         print(f"{sum(p.numel() for p in run.network.parameters()):,} parameters, step {run.step}", flush=True)
         if arguments.hours > 0:
             train(run, arguments.hours, arguments.micro)

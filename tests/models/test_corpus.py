@@ -118,7 +118,9 @@ def test_half_is_lower_case_and_half_of_that_written_out(folder):
     texts = sample(folder, 3000, languages=("en",))
     lower = [text for text in texts if text.islower() and "!" not in text]
     assert len(lower) == pytest.approx(1500, abs=120)
-    assert sum("it is" in text for text in lower) == pytest.approx(len(lower) / 2, abs=100)
+    made_up = [text for text in lower if " number " in text]  # each begins with a contraction
+    assert len(made_up) > 500
+    assert sum("it is" in text for text in made_up) == pytest.approx(len(made_up) / 2, abs=75)
     assert all("It's" in text for text in texts if text not in lower and ", number " in text)
     assert all(text.islower() for text in sample(folder, 50, lower=1.0))
     assert not any(text.islower() for text in sample(folder, 50, lower=0.0))

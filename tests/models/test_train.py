@@ -145,11 +145,12 @@ def test_updates_are_made_orthogonal():
 
 
 def test_the_rate_warms_up_stays_and_decays_to_nothing():
-    assert train.rate_at(0, None, 1) == pytest.approx(1 / train.WARM_UP)
-    assert train.rate_at(5000, None, 1) == 1
-    assert train.rate_at(5000, 5000, 100) == 1
-    assert train.rate_at(5050, 5000, 100) == pytest.approx(0.5)
-    assert train.rate_at(5100, 5000, 100) == 0
+    assert train.rate_at(0, None) == pytest.approx(1 / train.WARM_UP)
+    assert train.rate_at(5000, None) == 1
+    decay = train.Decay(5000, 100)
+    assert [train.rate_at(step, decay) for step in (5000, 5050, 5100)] == pytest.approx([1, 0.5, 0])
+    lower = train.Decay(5000, 100, peak=0.4)
+    assert [train.rate_at(step, lower) for step in (5000, 5050, 5100)] == pytest.approx([0.4, 0.2, 0])
 
 
 def test_bits_a_character_is_the_sum_over_the_phrase_alone(network, tokeniser):
