@@ -55,6 +55,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "focus": {"words": {"tea": 1.0}},
     "steer": {"bias": {"tea": 1.0}},
     "key": {"key": "a"},
+    "command": {"command": "word_back"},
     "calibration": {"step": "attend", "target": "1", "menu": 1},
     "state": {"state": "running", "source": "test", "detail": {"n": 1}},
     "error": {"source": "test", "message": "it failed"},

@@ -10,7 +10,7 @@ from volition.core.events import VOCABULARY, parse
 
 LABELS = {
     "stream", "gap", "dropped", "quality", "layout", "flash", "fixation", "evidence", "engagement", "menu",
-    "posterior", "choice", "undo", "text", "turn", "focus", "key", "calibration", "state", "error",
+    "posterior", "choice", "undo", "text", "turn", "focus", "command", "key", "calibration", "state", "error",
 }  # fmt: skip
 
 

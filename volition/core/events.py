@@ -151,10 +151,12 @@ class Option(BaseModel):
 class Menu(Event):
     """The options shown together, and the probability that none of them fits.
 
-    ``covered_mass`` is the sum of the options' probabilities; ``late`` says that the search was cut short.
+    ``covered_mass`` is the sum of the options' probabilities; ``late`` says that the search was cut short. ``kind``
+    says what an option stands for: words to insert, a letter to type, or a group of letters to choose from.
     """
 
     label = "menu"
+    kind: Literal["words", "letters", "groups"] = "words"
     menu: int
     context: str
     options: list[Option]
@@ -165,12 +167,19 @@ class Menu(Event):
 
 
 class Posterior(Event):
-    """What is believed about the options of a menu; ``p`` includes ``none``."""
+    """What is believed about the options of a menu; ``p`` includes ``none``.
+
+    ``sources`` is log V of each source and option; ``reliability`` and ``threshold`` are those in force just now, and
+    ``engagement`` is the z that moved them, when one did.
+    """
 
     label = "posterior"
     menu: int
     p: dict[str, float]
     sources: dict[str, dict[str, float]] = {}
+    reliability: dict[str, Probability] = {}
+    threshold: Probability | None = None
+    engagement: float | None = None
 
 
 class Choice(Event):
@@ -184,18 +193,21 @@ class Choice(Event):
 
 
 class Undo(Event):
-    """The last choice is taken back."""
+    """The last step is taken back; of a choice that was a mistake, ``menu`` says which."""
 
     label = "undo"
     reason: str = ""
+    menu: int | None = None
 
 
 class Text(Event):
-    """The text as it is now."""
+    """The text as it is now; ``offer`` says what the person wants offered next, and ``group`` from which letters."""
 
     label = "text"
     text: str
     reason: str = ""
+    offer: Literal["words", "letters"] = "words"
+    group: str = ""
 
 
 class Turn(Event):
@@ -223,6 +235,19 @@ class Steer(Event):
     adapters: dict[str, float] | None = None
     control: dict[str, float] | None = None
     bias: dict[str, float] | None = None
+
+
+class Command(Event):
+    """What the person wants done with the text.
+
+    ``redo`` takes an undo back; ``word_back`` takes the last word away; ``letters`` and ``words`` say what the next
+    menu offers; ``speak``, ``copy``, ``save`` and ``type`` hand the text on; ``pause`` and ``resume`` stop and go on.
+    """
+
+    label = "command"
+    command: Literal[
+        "redo", "word_back", "letters", "words", "speak", "copy", "save", "type", "pause", "resume", "clear"
+    ]
 
 
 class Key(Event):
