@@ -152,11 +152,11 @@ class Menu(Event):
     """The options shown together, and the probability that none of them fits.
 
     ``covered_mass`` is the sum of the options' probabilities; ``late`` says that the search was cut short. ``kind``
-    says what an option stands for: words to insert, a letter to type, or a group of letters to choose from.
+    says what an option stands for when it is no words: a letter to type, or a group of letters to choose from.
     """
 
     label = "menu"
-    kind: Literal["words", "letters", "groups"] = "words"
+    kind: Literal["letters", "groups"] | None = None
     menu: int
     context: str
     options: list[Option]
@@ -177,7 +177,7 @@ class Posterior(Event):
     menu: int
     p: dict[str, float]
     sources: dict[str, dict[str, float]] = {}
-    reliability: dict[str, Probability] = {}
+    reliability: dict[str, Probability] | None = None
     threshold: Probability | None = None
     engagement: float | None = None
 
@@ -201,13 +201,13 @@ class Undo(Event):
 
 
 class Text(Event):
-    """The text as it is now; ``offer`` says what the person wants offered next, and ``group`` from which letters."""
+    """The text as it is now; ``offer`` says that letters are wanted next, not words, and ``group`` from which ones."""
 
     label = "text"
     text: str
     reason: str = ""
-    offer: Literal["words", "letters"] = "words"
-    group: str = ""
+    offer: Literal["letters"] | None = None
+    group: str | None = None
 
 
 class Turn(Event):
