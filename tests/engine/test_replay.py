@@ -11,7 +11,8 @@ from tests.engine.pieces import HERE, T0, edge, graph_of, keys, samples
 from volition.core import EventFrame, LoadError, SessionError, SignalFrame
 from volition.core.clock import SECOND
 from volition.engine.load import App, load
-from volition.engine.replay import TAIL_NS, WORK_NS, Replay, replay, upstream
+from volition.engine.replay import TAIL_NS, Replay, replay, upstream
+from volition.engine.virtual import WORK_NS
 
 RATE = 256.0
 N = 3000

@@ -81,12 +81,13 @@ class ExactReplay(Replay):
     def _jobs(self) -> JournalledJobs:
         return JournalledJobs()
 
-    def _open(self) -> None:
+    def open(self, now: int) -> None:
+        """As ``VirtualApp.open``."""
         for graph in self.graphs:
             for node in graph.nodes.values():
                 if isinstance(getattr(node, "_jobs", None), JournalledJobs):
                     node._jobs.written = node.journals_results
-        super()._open()
+        super().open(now)
 
     def _connect(self, app: App) -> None:
         super()._connect(app)
@@ -100,7 +101,7 @@ class ExactReplay(Replay):
         progress: Callable[[float], None] | None = None,
     ) -> Iterator[int]:
         """Step through the journals; gives the time of each tick. Parameters as in ``Replay.run``."""
-        self._open()
+        self.open(self.start)
         for count, (now, number, entry) in enumerate(self._ticks):
             graph = self.graphs[number]
             self.clock.set(now)

@@ -13,25 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from timeflux.core.node import Node as TimefluxNode
-
-from volition.core.clock import SECOND, VirtualClock
+from volition.core.clock import SECOND
 from volition.core.errors import LoadError, SessionError
 from volition.core.frames import EventFrame, Frame, SignalFrame
-from volition.core.node import Node, Source
+from volition.core.node import Source
 from volition.engine.app import with_params
 from volition.engine.feed import Digest, Feed
-from volition.engine.graph import REPORTS, Graph, instantiate
-from volition.engine.jobs import VirtualJobs
-from volition.engine.load import App, EdgeDef, GraphDef, beside, load
-from volition.engine.recording import RECORDER, node_class, recorded_names
-from volition.engine.step import Mailbox
+from volition.engine.load import App, beside, load
+from volition.engine.recording import node_class, recorded_names
+from volition.engine.virtual import VirtualApp
 from volition.sessions.reader import Session
 
-ROUNDS = 64
-"""How often graphs may answer each other at one virtual time before time moves on."""
-WORK_NS = 50_000_000
-"""Virtual time that slow work takes."""
 TAIL_NS = SECOND
 """Virtual time that a replay goes on after the session's end, so that nothing stays in a window."""
 
@@ -110,8 +102,8 @@ def upstream(app: App, node: str) -> App:
     raise LoadError(f"{app.path}: there is no node {node!r}")
 
 
-class Replay:
-    """An app on virtual time.
+class Replay(VirtualApp):
+    """An app on virtual time, fed from a recorded session.
 
     Parameters
     ----------
@@ -137,21 +129,15 @@ class Replay:
     ):
         if chunk < 1:
             raise SessionError(f"a replay moves in steps of at least one sample, not {chunk}")
-        self.clock = VirtualClock()
-        self.graphs: list[Graph] = []
-        self._out: dict[str, list[tuple[EdgeDef, Mailbox]]] = {}
-        definitions = [g for g in app.graphs if g.id != RECORDER]
         given = streams_for(app, streams, names)
+        super().__init__(app, seed)
         self.feeds: dict[tuple[str, str, str], Feed] = {}
-        for definition in definitions:
-            graph = self._build(definition, seed)
-            self.graphs.append(graph)
+        for graph in self.graphs:
             for node_id, source in graph.sources.items():
                 source.replayed = True
                 for key, frames in given.items():
                     if key[:2] == (graph.id, node_id):
                         self.feeds[key] = Feed(source, key[2], frames)
-        self._connect(app)
         feeds = self.feeds.values()
         starts = [f.start for f in feeds if f.start is not None]
         if not starts:
@@ -161,31 +147,6 @@ class Replay:
         rate = max((f.rate for f in feeds), default=0.0)
         self._step = chunk / rate * SECOND if rate else SECOND / 10
 
-    def _build(self, definition: GraphDef, seed: int) -> Graph:
-        nodes: dict[str, TimefluxNode] = {d.id: instantiate(d) for d in definition.nodes if not _records(d)}
-        edges = [e for e in definition.edges if e.target_node in nodes and e.source_node in nodes]
-        kept = replace(definition, nodes=[d for d in definition.nodes if d.id in nodes], edges=edges)
-        graph = Graph(kept, nodes, seed)
-        for node in nodes.values():
-            if isinstance(node, Node):
-                node.muted = True
-                node.clock = self.clock
-                node._jobs = self._jobs()
-        return graph
-
-    def _jobs(self) -> VirtualJobs:
-        """What serves the slow work of one node."""
-        return VirtualJobs(self.clock.now, WORK_NS)
-
-    def _connect(self, app: App) -> None:
-        by_id = {graph.id: graph for graph in self.graphs}
-        for edge in app.edges:
-            if edge.target_graph in by_id and edge.source_node != REPORTS:
-                if edge.target_node not in by_id[edge.target_graph].nodes:
-                    continue
-                box = by_id[edge.target_graph].mailbox(edge.target_node, edge.target_port, edge.name)
-                self._out.setdefault(edge.source_graph, []).append((edge, box))
-
     def _times(self) -> Iterator[int]:
         """The virtual times: the grid, and between its points the timers that are due."""
         last, k = self.start - 1, 0
@@ -193,8 +154,8 @@ class Replay:
         while last < end:
             # The last step ends with the tail, so that timers run equally long whatever the step.
             grid = min(end, self.start + round(k * self._step))
-            timers = [d for d in (graph.deadline() for graph in self.graphs) if d is not None]
-            due = max(last + 1, min(timers)) if timers else grid
+            timer = self.deadline
+            due = grid if timer is None else max(last + 1, timer)
             if due < grid:
                 last = due
             else:
@@ -216,49 +177,16 @@ class Replay:
         progress
             Called now and then with the part that is done, 0..1.
         """
-        self._open()
+        self.open(self.start)
         whole = max(1, self.end + TAIL_NS - self.start)
         for count, now in enumerate(self._times()):
             self.clock.set(now)
             for feed in self.feeds.values():
                 feed.advance(now)
-            self._settle(now, each)
+            self.settle(now, each)
             if progress is not None and count % 256 == 0:
                 progress(min(1.0, (now - self.start) / whole))
             yield now
-
-    def _open(self) -> None:
-        """Start the nodes, before the first tick, as live."""
-        self.clock.set(self.start)
-        for graph in self.graphs:
-            for node in graph.nodes.values():
-                if isinstance(node, Node):
-                    node.now = self.start
-                    node.open()
-
-    def _settle(self, now: int, each: Callable[[str, str, str, Frame], None] | None) -> None:
-        """Tick every graph at ``now``, again while they have something for each other."""
-        for round_number in range(ROUNDS):
-            for graph in self.graphs:
-                if round_number and not graph.pending():
-                    continue
-                graph.tick(now)
-                if each is not None:
-                    for node, port, frame in graph.outputs():
-                        each(graph.id, node, port, frame)
-                for edge, box in self._out.get(graph.id, ()):
-                    box.frames.extend(graph.output(edge.source_node, edge.source_port))
-            if not any(graph.pending() for graph in self.graphs):
-                return
-
-    def close(self) -> None:
-        """Terminate the nodes."""
-        for graph in self.graphs:
-            graph.terminate(lambda node, error: None)
-
-
-def _records(definition: Any) -> bool:
-    return definition.module == "volition.nodes.outputs.record"
 
 
 def replay(  # noqa: PLR0913 - one call for notebooks; all but two have defaults
