@@ -70,6 +70,14 @@ def fusion_streams(cls: type) -> dict[str, list[Any]]:
     }
 
 
+def attention_streams(cls: type) -> dict[str, list[Any]]:
+    """A menu, attention to its first option, later a choice of another one."""
+    attend = (T0 + 300_000_000, "calibration", {"step": "attend", "target": "1", "menu": 1})
+    choice = (T0 + 1_500_000_000, "choice", {"menu": 1, "option": "2", "p": 0.9})
+    streams = {"i_attend": [EventFrame.of(attend)], "i_choice": [EventFrame.of(choice)]}
+    return {"i_menu": [events(["menu"], n=1)], **streams} if hasattr(cls, "i_menu") else streams
+
+
 def writer_streams(cls: type) -> dict[str, list[Any]]:
     """Choices of successive menus, each after its menu, and an undo."""
     menus, choices = events(["menu"]), events(["choice"], offset=50_000_000)
@@ -141,6 +149,8 @@ CASES: dict[str, Case] = {
         updates=3_000,
     ),
     "outputs.terminal.TerminalScreen": Case({"draw": False}),
+    "simulate.evidence.SimulatedChannel": Case({"accuracy": 0.8, "d_prime": 1.0}, attention_streams),
+    "simulate.evidence.SimulatedErrorPotential": Case({"d_prime": 1.0, "delay": 0.3}, attention_streams),
     "sources.brainflow.BrainFlow": Case(streams=board_streams),
     "sources.lsl.LslInlet": Case({"name": "contract"}, inlet_streams),
     "sources.lsl.LslEvents": Case({"name": "contract"}),
