@@ -216,6 +216,8 @@ class Search:
         width = _WIDTH if branch.text else _FIRST
         if whole is None or part is None:
             found = row.top(STARTS if rest else INNER, width, least)
+            if self._half_typed and branch.text == self._need:
+                found += row.top(STARTS, width, least)  # the word may be complete as it is typed
         else:
             found = [*row.top(whole, width, least), *row.top(part, 2, least)]
         for token, log_p in found:
