@@ -29,6 +29,9 @@ EMBEDDED = "embedded"
 NAMES = (SMOLLM2, EMBEDDED)
 """The models that come with the program."""
 
+TABLE = "table"
+"""In place of a model: the small table of words, which is what there is when a model fails."""
+
 FOLDER = "VOLITION_MODELS"
 """The environment variable that names a folder for everything here, in place of the user's own folders."""
 

@@ -66,7 +66,7 @@ class Generator(Node):
         memory: str = "",
         frame: str = EVERYDAY.name,
     ):
-        """model: a .gguf file, or the name of a model that is known.
+        """model: a .gguf file, the name of a model that is known, or "table" for a small table of words.
         options: how many to offer.
         words: most words of an option.
         grow: an option takes its next word along while that is likelier than this; 1 for single words.

@@ -20,6 +20,7 @@ import msgpack
 from pydantic import TypeAdapter
 
 from volition.core.places import PACKAGE
+from volition.nodes.text.find import TABLE
 from volition.nodes.text.native import CancelFlag
 from volition.nodes.text.proposer import Settings, without_model
 from volition.nodes.text.requests import Proposals, Request, pack, unpack_proposals
@@ -223,6 +224,8 @@ class ModelProcess:
 
     def _running(self) -> _Child | None:
         """The process, started anew after a crash; None when that is hopeless."""
+        if self.settings.model == TABLE:
+            return None
         with self._changed:
             child = self._child
             if child is not None and child.failed:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("volition.cli.importing", "import_session"),
     "calibrate": ("volition.cli.calibrate", "app"),
     "evaluate": ("volition.cli.evaluate", "app"),
+    "write": ("volition.cli.write", "write"),
     "propose": ("volition.cli.propose", "propose"),
     "model": ("volition.cli.model", "app"),
     "memory": ("volition.cli.memory", "app"),

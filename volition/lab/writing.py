@@ -6,185 +6,24 @@ result does not depend on how sittings are spread over processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from volition.core.clock import SECOND, seconds
-from volition.core.errors import SessionError
-from volition.core.frames import EventFrame, Frame
+import numpy as np
+
+from volition.core.errors import LoadError, SessionError
 from volition.engine.virtual import VirtualApp
-from volition.lab.people import Person
+from volition.lab.people import PEOPLE, Person
+from volition.lab.scribe import START, Scribe, Written
+from volition.nodes.text.find import SMOLLM2, TABLE
 
 SITTING = 25
 """Phrases of a sitting."""
 
-GIVE_UP = 60.0
-"""Virtual seconds a character after which nobody would go on."""
-
-NONE = "none"
-START = 1_700_000_000 * SECOND
 
 Progress = Callable[[float], None]
-
-
-@dataclass
-class Selection:
-    """One choice from a menu.
-
-    Attributes
-    ----------
-    wanted, taken
-        Ids of options, or ``none``; ``wanted`` is what the person attended to.
-    p
-        What was believed of each, at the choice.
-    prior
-        What the menu said of each.
-    seconds
-        From the menu to the choice.
-    """
-
-    wanted: str
-    taken: str
-    p: dict[str, float]
-    prior: dict[str, float]
-    seconds: float
-
-    @property
-    def right(self) -> bool:
-        """Whether what was taken is what was wanted."""
-        return self.wanted == self.taken
-
-
-@dataclass
-class Written:
-    """How one phrase was written.
-
-    Attributes
-    ----------
-    phrase, text
-        What was meant, and what stands there at the end.
-    seconds
-        Virtual time that it took.
-    selections
-        Choices from menus, *none* among them.
-    letters
-        Keys that count; a space after an option is free.
-    undos, trims
-        Steps taken back, and last words taken back.
-    offered
-        Of each menu, whether something of it led on.
-    """
-
-    phrase: str
-    text: str = ""
-    seconds: float = 0.0
-    selections: list[Selection] = field(default_factory=list)
-    letters: int = 0
-    undos: int = 0
-    trims: int = 0
-    offered: list[bool] = field(default_factory=list)
-    finished: bool = True
-
-    @property
-    def count(self) -> int:
-        """Everything that the person did."""
-        return len(self.selections) + self.letters + self.undos + self.trims
-
-
-class Scribe:
-    """Makes ``Written`` from the events of a running app."""
-
-    def __init__(self, phrases: Sequence[str]):
-        self.phrases = list(phrases)
-        self.done: list[Written] = []
-        self._began = START
-        self._last = START
-        self._begin()
-
-    def _begin(self) -> None:
-        number = len(self.done)
-        self.current = Written(self.phrases[number]) if number < len(self.phrases) else None
-        self._menu: Mapping[str, Any] | None = None
-        self._shown = 0
-        self._wanted = ""
-        self._p: dict[str, float] = {}
-        self._after_option = False
-
-    def __call__(self, graph: str, node: str, port: str, frame: Frame) -> None:
-        """Hear one output; see ``VirtualApp.settle``."""
-        if isinstance(frame, EventFrame):
-            for time, label, data in frame:
-                hear = getattr(self, f"_on_{label}", None)
-                if hear is not None and self.current is not None:
-                    self._last = time
-                    hear(time, data)
-
-    def _on_menu(self, time: int, data: Mapping[str, Any]) -> None:
-        self._menu, self._shown, self._wanted, self._p = data, time, "", {}
-
-    def _on_calibration(self, time: int, data: Mapping[str, Any]) -> None:
-        if data["step"] == "attend":
-            self._wanted = data["target"]
-            self._written.offered.append(data["target"] != NONE)
-
-    def _on_posterior(self, time: int, data: Mapping[str, Any]) -> None:
-        if self._menu is not None and data["menu"] == self._menu["menu"]:
-            self._p = dict(data["p"])
-
-    def _on_choice(self, time: int, data: Mapping[str, Any]) -> None:
-        import math
-
-        if self._menu is None or data["menu"] != self._menu["menu"]:
-            return
-        prior = {option["id"]: math.exp(option["log_probability"]) for option in self._menu["options"]}
-        prior[NONE] = self._menu["p_none"]
-        taken = seconds(time - self._shown)
-        self._written.selections.append(Selection(self._wanted, data["option"], self._p, prior, taken))
-        self._after_option = data["option"] != NONE or self._after_option
-
-    def _on_key(self, time: int, data: Mapping[str, Any]) -> None:
-        if data["key"] == " " and self._after_option:
-            return
-        self._after_option = False
-        self._written.letters += 1
-
-    def _on_undo(self, time: int, data: Mapping[str, Any]) -> None:
-        if data.get("reason") != "error potential":
-            self._written.undos += 1
-
-    def _on_command(self, time: int, data: Mapping[str, Any]) -> None:
-        self._written.trims += data["command"] == "word_back"
-
-    def _on_text(self, time: int, data: Mapping[str, Any]) -> None:
-        if data["reason"] != "cleared":
-            self._written.text = data["text"]
-
-    def _on_state(self, time: int, data: Mapping[str, Any]) -> None:
-        if data["state"] != "phrase_done":
-            return
-        written = self._written
-        written.text, written.seconds = data["detail"]["text"], data["detail"]["seconds"]
-        self.done.append(written)
-        self._began = time
-        self._begin()
-
-    @property
-    def _written(self) -> Written:
-        assert self.current is not None
-        return self.current
-
-    def overdue(self, now: int) -> bool:
-        """Whether the phrase at hand takes so long that it will not be finished."""
-        return self.current is not None and seconds(now - self._began) > GIVE_UP * len(self.current.phrase)
-
-    def give_up(self, now: int) -> None:
-        """Leave the phrase as it is."""
-        written = self._written
-        written.seconds, written.finished = seconds(now - self._began), False
-        self.done.append(written)
-        self._began = now
-        self._begin()
 
 
 def sitting(
@@ -237,39 +76,147 @@ def _write(person: Person, phrases: Sequence[str], seed: int, params: Mapping[st
     return scribe
 
 
-def write(
-    person: Person,
-    phrases: Sequence[str],
-    *,
-    seed: int = 0,
-    params: Mapping[str, Mapping[str, Any]] | None = None,
-    jobs: int = 1,
-    progress: Progress | None = None,
-) -> list[Written]:
-    """Phrases in sittings of ``SITTING``, in their order.
+@dataclass(frozen=True)
+class Plan:
+    """Who writes with what.
 
-    Parameters
+    Attributes
     ----------
     person
         Who writes.
-    phrases
-        What they want to write.
+    model
+        As ``find_model`` takes it, or ``TABLE``.
     seed
         Of all chance, together with the number of the sitting.
     params
         Parameters by node of the app that replace the person's.
     jobs
         Processes; the result does not depend on them.
+    dask
+        Address of a Dask scheduler to use in their place.
+    """
+
+    person: Person
+    model: str = SMOLLM2
+    seed: int = 0
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    jobs: int = 1
+    dask: str = ""
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """All parameters that replace the person's."""
+        given = {node: dict(params) for node, params in self.params.items()}
+        given["generator"] = {"model": self.model, "threads": 1, **given.get("generator", {})}
+        return given
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was written, under a name, and its figures."""
+
+    name: str
+    written: list[Written]
+    figures: dict[str, Any]
+
+
+def spread(lines: Sequence[str], limit: int | None) -> list[str]:
+    """At most ``limit`` lines, spread evenly."""
+    if limit is None or limit >= len(lines):
+        return list(lines)
+    return [lines[n] for n in np.linspace(0, len(lines) - 1, limit).round().astype(int)]
+
+
+def write(plan: Plan, phrases: Sequence[str], progress: Progress | None = None) -> list[Written]:
+    """Phrases in sittings of ``SITTING``, in their order.
+
+    Parameters
+    ----------
+    plan
+        Who writes with what.
+    phrases
+        What they want to write.
     progress
         Called with the part that is done, 0..1.
+
+    Raises
+    ------
+    LoadError, SessionError
+        When the plan cannot be carried out.
     """
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, parallel_config
 
     parts = [list(phrases[n : n + SITTING]) for n in range(0, len(phrases), SITTING)]
-    tasks = (delayed(sitting)(person, part, seed * 100_003 + n, params) for n, part in enumerate(parts))
+    given = plan.settings()
+    tasks = (delayed(sitting)(plan.person, part, plan.seed * 100_003 + n, given) for n, part in enumerate(parts))
     found: list[Written] = []
-    for done, part in enumerate(Parallel(n_jobs=jobs, return_as="generator")(tasks), 1):
-        found += part
-        if progress is not None:
-            progress(done / len(parts))
+    with _cluster(plan.dask), parallel_config(**({"backend": "dask"} if plan.dask else {"n_jobs": plan.jobs})):
+        for done, part in enumerate(Parallel(return_as="generator")(tasks), 1):
+            found += part
+            if progress is not None:
+                progress(done / len(parts))
     return found
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[None]:
+    if not address:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise LoadError("--dask wants the package distributed: pip install distributed") from None
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, TimeoutError, ValueError) as error:
+        raise LoadError(f"no Dask scheduler answers at {address}: {error}") from None
+    try:
+        yield
+    finally:
+        client.close()
+
+
+def letters_only(phrases: Sequence[str], key_every: float) -> list[Written]:
+    """What the phrases take when every letter is typed."""
+    return [Written(p, p, round(len(p) * key_every, 3), letters=len(p)) for p in phrases]
+
+
+def write_all(
+    plan: Plan, phrases: Sequence[str], *, compare: bool = False, progress: Progress | None = None
+) -> list[Run]:
+    """The plan's run, and with ``compare`` what it is to be compared with.
+
+    Beside it then stand the same person typing letters only, with the small table of words in place of the model, with
+    all options of the model held equally likely, and, where the person has other channels than gaze, with gaze alone.
+    """
+    from volition.lab.writing_figures import figures
+
+    plans = {plan.person.name: plan}
+    if compare:
+        plans |= _others(plan)
+    found: list[Run] = []
+    for number, (name, other) in enumerate(plans.items()):
+        part = None if progress is None else _portion(progress, number, len(plans))
+        written = write(other, phrases, part)
+        found.append(Run(name, written, figures(written)))
+    if compare:
+        app = plan.person.app(plan.settings())
+        user = next(node for graph in app.graphs for node in graph.nodes if node.id == "user")
+        written = letters_only(phrases, user.params.get("key_every", 0.35))
+        found.append(Run("letters only", written, figures(written)))
+    return found
+
+
+def _others(plan: Plan) -> dict[str, Plan]:
+    alike = {**plan.params, "fusion": {**plan.params.get("fusion", {}), "uniform": True}}
+    others = {"small table": replace(plan, model=TABLE), "all alike": replace(plan, params=alike)}
+    gaze = tuple(channel for channel in plan.person.channels if channel in ("looks", "gaze"))
+    if gaze and gaze != plan.person.channels:
+        others["gaze only"] = replace(plan, person=replace(plan.person, channels=gaze))
+    if plan.person.name != "oracle":
+        others["oracle"] = replace(plan, person=PEOPLE["oracle"])
+    return others
+
+
+def _portion(progress: Progress, number: int, total: int) -> Progress:
+    return lambda part: progress((number + part) / total)
