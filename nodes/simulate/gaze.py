@@ -23,6 +23,8 @@ from volition.core import (
 from volition.core.clock import SECOND, nanoseconds
 
 SCREEN = (1920.0, 1080.0)
+TEXT = (960.0, 80.0)
+"""Where the text is read, px."""
 
 
 class Jitter:
@@ -70,6 +72,7 @@ class SimulatedGaze(Node):
         correlation: Annotated[float, Interval(ge=0, lt=1)] = 0.8,
         reaction: Annotated[float, Unit("s"), Ge(0)] = 0.35,
         every: Annotated[float, Unit("s"), Gt(0)] = 0.02,
+        reads: bool = False,
     ):
         """rate: samples a second.
 
@@ -78,8 +81,9 @@ class SimulatedGaze(Node):
         correlation: of the jitter from one sample to the next.
         reaction: median time from a layout to the look; half of all are within 20 % of it.
         every: time between two chunks of samples.
+        reads: whether the gaze goes to the text, at the top, when a new menu comes, until something is attended to.
         """
-        self._rate, self._every = rate, nanoseconds(every)
+        self._rate, self._every, self._reads = rate, nanoseconds(every), reads
         self._error, self._reaction = error, reaction
         self._deviation, self._correlation = jitter, correlation
         self._origin: int | None = None
@@ -103,7 +107,10 @@ class SimulatedGaze(Node):
         news = [*self.i_layout.select("layout"), *self.i_attend.select("calibration")]
         for time, label, data in sorted(news, key=lambda event: event[0]):
             if label == "layout":
+                before = self._layout
                 self._layout = (time, data)
+                if self._reads and (before is None or before[1].get("menu") != data.get("menu")):
+                    self._jump(time, np.array(TEXT))
             elif data.get("step") == "attend":
                 self._attended = (time, data)
             else:
@@ -125,9 +132,12 @@ class SimulatedGaze(Node):
         centre = box_centre(layout, attend.get("target", ""))
         if centre is None:
             centre = self._looks_rng.uniform(0.1, 0.9, 2) * SCREEN
+        self._jump(max(shown, decided), centre)
+
+    def _jump(self, after: int, centre: np.ndarray) -> None:
         delay = self._reaction * float(np.exp(0.28 * self._looks_rng.standard_normal()))
         landing = centre + self._error * self._looks_rng.standard_normal(2)
-        at = max(shown, decided) + nanoseconds(delay)
+        at = after + nanoseconds(delay)
         self._jumps = [j for j in self._jumps if j[0] < at]
         self._jumps.append((at, landing))
 

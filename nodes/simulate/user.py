@@ -16,8 +16,10 @@ PHRASES = ("i would like some water please", "can you open the window", "thank y
 
 NONE = "none"
 
+_STUCK = "stuck"
+
 Scheduled = tuple[int, int, str, str, int | None]
-"""When (ns UTC), a number that keeps the order, what is done (a port), with what, and for which menu."""
+"""When (ns UTC), a number that keeps the order, what is done (a port, or that nothing came), with what, which menu."""
 
 
 # What fits
@@ -151,6 +153,7 @@ class SimulatedUser(Node):
         notice: Annotated[float, Interval(gt=0, le=1)] = 1.0,
         tire: Annotated[float, Ge(0)] = 0.0,
         trims: bool = False,
+        wait: Annotated[float, Unit("s"), Ge(0)] = 0.0,
     ):
         """phrases: what the person wants to write, one after the other.
 
@@ -164,12 +167,13 @@ class SimulatedUser(Node):
         notice: how often a wrong text is noticed, at each look at it.
         tire: by what part of the beginning reading and reactions are slower after each 100 selections.
         trims: whether they take an option whose last word is wrong, and take that word back.
+        wait: how long they attend to something without a choice before they type a letter; 0 for ever.
         """
         if not phrases or not all(line_of(phrase) for phrase in phrases):
             raise LoadError("phrases: expected at least one phrase, and none of them empty")
         self._phrases, self._patience, self._spelling, self._trims = phrases, patience, spelling, trims
         self._habits = Habits(find, read, react, key_every, tire)
-        self._lapse, self._notice = lapse, notice
+        self._lapse, self._notice, self._wait = lapse, notice, nanoseconds(wait)
         self._done = 0
         self._made = 0
         self._text = ""
@@ -231,7 +235,7 @@ class SimulatedUser(Node):
         if self._spelling == "letter" and self._in_space():
             return  # the eyes are on the keys
         options = menu["options"]
-        self._forget("o")
+        self._forget("o", _STUCK)
         self._trimming = None
         # Until the text has changed as they asked, nothing on offer is right.
         target = NONE if self._leaving else attended(self._text, options, self._phrase)
@@ -252,6 +256,7 @@ class SimulatedUser(Node):
     def _chosen(self, time: int, choice: Mapping[str, Any]) -> None:
         self._counts["selections"] += 1
         self._made += 1
+        self._forget(_STUCK)
         if choice["option"] != NONE:
             if self._trimming is not None and choice["menu"] == self._trimming:
                 self._schedule(time + self._slowly(self._habits.react), "o_command", "word_back")
@@ -264,7 +269,7 @@ class SimulatedUser(Node):
         if text == self._text:
             return
         self._text, self._refused, self._leaving = text, 0, False
-        self._forget("o", "o_undo")
+        self._forget("o", "o_undo", _STUCK)
         if self._spelling == "letter" and not self._in_space():
             self._stop_typing()
         if line_of(text) == line_of(self._phrase):
@@ -290,8 +295,13 @@ class SimulatedUser(Node):
             time, _, port, what, menu = heapq.heappop(self._plan)
             if self._done == len(self._phrases):
                 continue
+            if port == _STUCK:
+                self._type(time)
+                continue
             if port == "o":
                 event = Calibration(step="attend", target=what, menu=menu).at(time)
+                if self._wait:
+                    self._schedule(time + self._wait, _STUCK)
             elif port == "o_undo":
                 self._counts["undos"] += 1
                 event = Undo(reason=what).at(time)

@@ -149,7 +149,7 @@ def write(plan: Plan, phrases: Sequence[str], progress: Progress | None = None) 
     given = plan.settings()
     tasks = (delayed(sitting)(plan.person, part, plan.seed * 100_003 + n, given) for n, part in enumerate(parts))
     found: list[Written] = []
-    with _cluster(plan.dask), parallel_config(**({"backend": "dask"} if plan.dask else {"n_jobs": plan.jobs})):
+    with _workers(plan), parallel_config(**({"backend": "dask"} if plan.dask else {"n_jobs": plan.jobs})):
         for done, part in enumerate(Parallel(return_as="generator")(tasks), 1):
             found += part
             if progress is not None:
@@ -158,10 +158,23 @@ def write(plan: Plan, phrases: Sequence[str], progress: Progress | None = None) 
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[None]:
-    if not address:
-        yield
+def _workers(plan: Plan) -> Iterator[None]:
+    """Where sittings are written; processes do not outlive them."""
+    from joblib.externals.loky import get_reusable_executor
+
+    if plan.dask:
+        with _cluster(plan.dask):
+            yield
         return
+    try:
+        yield
+    finally:
+        if plan.jobs > 1:
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[None]:
     try:
         from distributed import Client
     except ImportError:
