@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +14,14 @@ from volition.lab.scribe import GIVE_UP, Selection, Written
 from volition.lab.writing import Plan, letters_only, spread, write, write_all
 from volition.lab.writing_figures import LETTER_BITS, bits_of_the_person, calibration_error, figures, wolpaw
 from volition.lab.writing_report import page
+
+
+def volition(*arguments):
+    """Exit code, answer and errors of a command."""
+    command = [sys.executable, "-m", "volition", *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
+
 
 PHRASES = ["i want to go home", "thank you", "can you help me please"]
 
@@ -45,9 +55,15 @@ def test_a_seed_is_all_that_decides(monkeypatch):
 
 
 @pytest.mark.slow
-def test_processes_do_not_matter(monkeypatch):
-    monkeypatch.setattr(writing, "SITTING", 2)
-    assert write(plan("looks", jobs=2), PHRASES) == write(plan("looks"), PHRASES)
+def test_processes_do_not_matter(tmp_path):
+    path = tmp_path / "phrases.txt"
+    path.write_text("\n".join(PHRASES * 10), encoding="utf-8")
+    assert len(PHRASES * 10) > writing.SITTING
+    given = ("write", "--phrases", path, "--model", "table", "--seed", "5")
+    answers = [volition(*given, "--jobs", jobs) for jobs in (1, 2)]
+    assert [code for code, _, _ in answers] == [0, 0]
+    assert answers[0][1] == answers[1][1]
+    assert answers[0][1]["phrases"] == 30
 
 
 @pytest.mark.parametrize("person", sorted(set(PEOPLE) - {"oracle", "looks"}))
@@ -59,7 +75,9 @@ def test_everybody_gets_their_phrases_written(person):
 
 
 def test_whoever_cannot_be_understood_gives_up():
-    mute = Person("mute", "", ("looks",), {"looks": {"accuracy": 1 / 6, "every": 5.0}, "user": {"patience": 50}})
+    mute = Person(
+        "mute", "", ("looks",), {"looks": {"accuracy": 1 / 6, "every": 5.0}, "user": {"patience": 50, "wait": 0.0}}
+    )
     [first, second] = write(Plan(mute, "table"), ["never", "ever"])
     assert not first.finished and not second.finished
     assert first.seconds > GIVE_UP * 5
