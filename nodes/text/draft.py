@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from os.path import commonprefix
 from typing import NamedTuple
 
 from volition.nodes.text.prompt import is_cased
@@ -13,6 +12,7 @@ MARKS = ",.?!;:…"
 """What stands at the word before it."""
 
 _STEPS_BACK = 1000
+_TAIL = 200  # characters that tell how the next one joins; a text may be long
 
 
 def taken(text: str, option: str) -> str:
@@ -40,7 +40,7 @@ def spelt(text: str, letter: str, half_typed: bool) -> str:
     """
     if letter in MARKS:
         return text.rstrip(" ") + letter + " "
-    where = split(text, half_typed)
+    where = split(text[-_TAIL:], half_typed)
     begins = letter.isalnum() and where.need == b" " and not where.typed
     return text + (" " if begins else "") + _begun(text, letter)
 
@@ -61,10 +61,18 @@ def within_word(text: str) -> bool:
     return text[-1:].isalnum() or text[-1:] in ("'", "’", "-")
 
 
+def shared(one: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    least = min(len(one), len(other))
+    if one[:least] == other[:least]:
+        return least
+    return next(n for n in range(least) if one[n] != other[n])
+
+
 def _begun(text: str, piece: str) -> str:
     """A piece as it joins the text: with a capital where a sentence begins, if the person writes with capitals."""
     first = piece.lstrip(" ")[:1]
-    if not first.islower() or not split(text).begins_sentence or not is_cased(text):
+    if not first.islower() or not split(text[-_TAIL:]).begins_sentence or not is_cased(text):
         return piece
     return piece.replace(first, first.upper(), 1)
 
@@ -96,10 +104,7 @@ class Draft:
         before = self.text
         if text == before:
             return False
-        if text.startswith(before):
-            kept = len(before)
-        else:
-            kept = len(text) if before.startswith(text) else len(commonprefix([before, text]))
+        kept = shared(before, text)
         self._done.append(Edit(kept, before[kept:], text[kept:], typed))
         self._undone.clear()
         self.text = text

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from os.path import commonprefix
 from pathlib import Path
 
+from volition.nodes.text.draft import shared
 from volition.nodes.text.linefile import LineFile
 from volition.nodes.text.memory import own_file
 
@@ -59,8 +59,7 @@ class DraftFile:
         before = self._text
         if text == before:
             return
-        before = before or ""
-        kept = len(before) if text.startswith(before) else len(commonprefix([before, text]))
+        kept = shared(before or "", text)
         self._text = None
         with self._file.alone():
             if text:

@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 
 from volition.nodes.text.cancel import Cancelled
-from volition.nodes.text.proposals import Proposal
 from volition.nodes.text.prompt import EVERYDAY_RU
+from volition.nodes.text.proposals import Proposal
 from volition.nodes.text.rows import Rows
 from volition.nodes.text.search import Model, Path
 from volition.nodes.text.spelling import Split
@@ -37,14 +37,12 @@ _COUNTS = {
 }  # fmt: skip
 """Own count of models/text/en_sent_everyday.txt, without case."""
 
-_RUSSIAN = dict(
-    zip(
-        "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё",
-        (10.97, 8.45, 8.01, 7.35, 6.70, 6.26, 5.47, 4.73, 4.54, 4.40, 3.49, 3.21, 2.98, 2.81, 2.62, 2.01, 1.90)
-        + (1.74, 1.70, 1.65, 1.59, 1.44, 1.21, 0.97, 0.94, 0.73, 0.64, 0.48, 0.36, 0.32, 0.26, 0.04, 0.04),
-        strict=True,
-    )
-)
+_RUSSIAN = {
+    "о": 10.97, "е": 8.45, "а": 8.01, "и": 7.35, "н": 6.70, "т": 6.26, "с": 5.47, "р": 4.73, "в": 4.54, "л": 4.40,
+    "к": 3.49, "м": 3.21, "д": 2.98, "п": 2.81, "у": 2.62, "я": 2.01, "ы": 1.90, "ь": 1.74, "г": 1.70, "з": 1.65,
+    "б": 1.59, "ч": 1.44, "й": 1.21, "х": 0.97, "ж": 0.94, "ш": 0.73, "ю": 0.64, "ц": 0.48, "щ": 0.36, "э": 0.32,
+    "ф": 0.26, "ъ": 0.04, "ё": 0.04,
+}  # fmt: skip
 """Percent of all letters (Russian National Corpus); space and marks are taken to be as frequent as in English."""
 
 _LEAST = 1e-4  # of a character that the counts know little of
