@@ -207,6 +207,8 @@ def counts_by_depth(p: Sequence[float], k: int, turning: bool) -> tuple[list[int
         Whether ``none`` turns to k more places.
     """
     n = len(p)
+    if k == 1:
+        return [1] * n, math.fsum(selections * share for selections, share in enumerate(p, 1))
     tail = [math.fsum(p[i:]) for i in range(n + 1)]
     more = k if turning else 0
 
