@@ -25,8 +25,10 @@ from volition.nodes.text.spelling import Split
 from volition.nodes.text.words import Words
 
 SIGNS = " '-.,?!0123456789"
-LATIN = "abcdefghijklmnopqrstuvwxyz" + SIGNS
-CYRILLIC = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя" + SIGNS
+_LATIN = "abcdefghijklmnopqrstuvwxyz"
+_CYRILLIC = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
+LATIN = _LATIN + SIGNS
+CYRILLIC = _CYRILLIC + SIGNS
 
 _COUNTS = {
     " ": 169072, "e": 92209, "t": 71097, "o": 66591, "a": 54421, "i": 52487, "n": 45259, "h": 43549, "s": 41834,
@@ -46,6 +48,7 @@ _RUSSIAN = {
 """Percent of all letters (Russian National Corpus); space and marks are taken to be as frequent as in English."""
 
 _LEAST = 1e-4  # of a character that the counts know little of
+_OTHER_SCRIPT = 0.02  # share of a letter's frequency that is left where another script is written
 _SMOOTHING = 0.02  # share of the table in what the model says
 _NEGLIGIBLE = 1e-3  # share of the likeliest path
 _WIDTH = 8
@@ -54,24 +57,34 @@ _PART = ""  # stands for a character of which a token holds the beginning only
 
 
 def alphabet(text: str, turns: Sequence[str] = (), frame: str = "") -> str:
-    """The characters that can be chosen: in the script of the text, else of the last turn, else of the frame.
+    """The characters that can be chosen: letters of the script in use, then of another one in use, and signs.
 
-    >>> alphabet("я хочу")[:3], alphabet("", ["привет"], "everyday")[:3], alphabet("")[:3]
-    ('абв', 'абв', 'abc')
+    The last letter of the text, else of the last turn, tells the script, else the frame; what else is in these is
+    in use, too.
+
+    >>> alphabet("я хочу") == CYRILLIC, alphabet("") == LATIN, alphabet("tv", ["привет"])[:29]
+    (True, True, 'abcdefghijklmnopqrstuvwxyzабв')
     """
-    letters = (c for line in (text, *reversed(turns)) for c in reversed(line) if c.isalpha())
-    last = next(letters, "я" if frame == EVERYDAY_RU.name else "a")
-    return CYRILLIC if "\u0400" <= last <= "\u04ff" else LATIN
+    letters = [c for line in (text, *reversed(turns)) for c in reversed(line) if c.isalpha()]
+    if frame == EVERYDAY_RU.name:
+        letters.append("я")
+    scripts = dict.fromkeys(_CYRILLIC if "\u0400" <= c <= "\u04ff" else _LATIN for c in letters or "a")
+    return "".join(scripts) + SIGNS
 
 
 def frequencies(characters: str, begins_word: bool = False) -> dict[str, float]:
-    """How likely each character is without a model; none is impossible, a space is not likely where a word begins."""
+    """How likely each of the characters of an alphabet is without a model; none is impossible.
+
+    A space is not likely where a word begins, nor is a letter of another script than the first.
+    """
     counts: dict[str, float] = dict(_COUNTS)
-    if any(c in _RUSSIAN for c in characters):
-        share = sum(n for c, n in _COUNTS.items() if c.isalpha()) / sum(_RUSSIAN.values())
-        counts |= {c: p * share for c, p in _RUSSIAN.items()}
+    share = sum(n for c, n in _COUNTS.items() if c.isalpha()) / sum(_RUSSIAN.values())
+    counts |= {c: p * share for c, p in _RUSSIAN.items()}
     if begins_word:
         counts[" "] = 0.0
+    for other in (_LATIN, _CYRILLIC):
+        if characters[0].isalpha() and characters[0] not in other:
+            counts |= {c: _OTHER_SCRIPT * counts[c] for c in other}
     total = sum(counts.get(c, 0.0) for c in characters) or 1.0
     return _normalised({c: max(_LEAST, counts.get(c, 0.0) / total) for c in characters})
 
