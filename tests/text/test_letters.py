@@ -88,7 +88,7 @@ def test_a_word_that_is_typed_goes_on_and_after_a_whole_one_the_next_begins():
 
 
 def test_time_that_is_up_leaves_the_table():
-    model, _, rows = toy(1)
+    _, _, rows = toy(1)
     words = rows.words
     p, complete = NextCharacters(words)(ToyModel(1, pieces=PIECES, patience=0), rows, split("a", True), LATIN)
     assert not complete and p == frequencies(LATIN)
