@@ -12,6 +12,7 @@ from volition.core.events import Error, Menu, Option
 from volition.core.params import Ge, Gt, Le, Unit
 from volition.nodes.text.find import default_adapters
 from volition.nodes.text.focus import Focus
+from volition.nodes.text.letters import alphabet
 from volition.nodes.text.process import ModelProcess
 from volition.nodes.text.prompt import EVERYDAY
 from volition.nodes.text.proposals import Limits
@@ -38,6 +39,9 @@ class Generator(Node):
 
     With a ``memory``, lines of it that fit the text, the conversation and the focus stand in the prompt, from the
     menu after the one they were found for; a sentence that was finished is remembered.
+
+    A text that says ``offer: letters`` gets a menu of letters by their probability, or of groups of them (``kind`` says
+    which), so that few selections lead to the likely ones; ``group`` opens one.
 
     ``focus`` events shift what is offered towards words that the person attends to, for a while; a ``steer``
     event changes adapters, control vector and biases.
@@ -141,16 +145,20 @@ class Generator(Node):
                 self._request = replace(self._request, turns=turns)
                 self._owed = self._owed or self._menu > 0
             elif label == "text":
-                self._write(data["text"], data.get("reason", ""), time)
+                self._write(data, time)
         if self._recall is not None and self._request != before:
             self._request = replace(self._request, recalled=self._recall(self._request))
         if self._owed and self.busy and self._request != before and self._process is not None:
             self._process.cut()
 
-    def _write(self, text: str, reason: str, time: int) -> None:
+    def _write(self, data: Mapping[str, Any], time: int) -> None:
+        text, reason = data["text"], data.get("reason", "")
         if reason == "cleared":
             self._finished = self._request.text
-        request = self._offered.after(self._request, text, reason)
+        letters = ""
+        if data.get("offer"):
+            letters = alphabet(text, self._request.turns, self._settings.frame)
+        request = self._offered.after(self._request, text, reason, letters, data.get("group") or "")
         self._request = replace(request, focus=self._focus.at(time))
         self._owed = True
 
@@ -189,6 +197,7 @@ class Generator(Node):
             for n, o in enumerate(proposals.options, 1)
         ]
         menu = Menu(
+            kind=proposals.kind,
             menu=self._menu,
             context=proposals.request.text,
             options=options,

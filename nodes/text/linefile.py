@@ -18,10 +18,18 @@ class LineFile:
 
     An object is there whole or not at all: a line that a crash tore is passed over, and the next one begins
     on a line of its own. It is on the disk when ``append`` comes back.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        What messages call it.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, name: str = "memory"):
         self.path = path
+        self.name = name
         self.damaged = 0
         self._seen: tuple[int, int, int] | None = None
         self._held = False
@@ -45,7 +53,7 @@ class LineFile:
         try:
             lines = self.path.read_bytes().split(b"\n") if self._seen else []
         except OSError as error:
-            raise LoadError(f"the memory {self.path} cannot be read: {error.strerror}") from None
+            raise LoadError(f"the {self.name} {self.path} cannot be read: {error.strerror}") from None
         found = []
         for line in filter(None, lines):
             try:
@@ -78,7 +86,7 @@ class LineFile:
                 finally:
                     self._held = False
         except OSError as error:
-            raise NodeError(f"the memory {self.path} cannot be written: {error.strerror}") from None
+            raise NodeError(f"the {self.name} {self.path} cannot be written: {error.strerror}") from None
 
     def append(self, values: Iterable[Mapping[str, str]]) -> None:
         """Add objects at the end; the caller keeps others out."""

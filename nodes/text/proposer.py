@@ -14,11 +14,14 @@ from volition.nodes.text.explain import Explainer
 from volition.nodes.text.fallback import fallback
 from volition.nodes.text.find import find_model
 from volition.nodes.text.focus import focus_tilt, neighbours
+from volition.nodes.text.letters import NextCharacters, frequencies, letter_options
 from volition.nodes.text.llama import LanguageModel
+from volition.nodes.text.mask import TrieMask, prefix_free
 from volition.nodes.text.native import CancelFlag
 from volition.nodes.text.prompt import EVERYDAY, find_frame, segments
-from volition.nodes.text.proposals import P_NONE_BOUNDS, Limits, Proposal, normalised, propose, split
+from volition.nodes.text.proposals import P_NONE_BOUNDS, Limits, Proposal, Split, normalised, propose, split
 from volition.nodes.text.requests import Proposals, Request
+from volition.nodes.text.rows import Rows
 from volition.nodes.text.steering import Steering, prove
 from volition.nodes.text.words import Tilt, Words
 
@@ -78,6 +81,7 @@ class Proposer:
         self._frame = find_frame(settings.frame)
         self.model = LanguageModel(find_model(settings.model), settings.threads, settings.context, cancel=cancel)
         self.words = Words(self.model.pieces, self.model.special)
+        self._letters = NextCharacters(self.words)
         self._explainer = Explainer(self.model, self.words)
         self.idle: list[str] = []
         """Settings of the last steering that changed nothing, a sentence each."""
@@ -100,6 +104,10 @@ class Proposer:
         except Cancelled:
             return without_model(request, settings.limits, "the time was up before the prompt was read")
         tilt = self._tilt(request)
+        if request.letters:
+            spelling = self._spell(request, where, tilt)
+            model.release()
+            return replace(spelling, milliseconds=1e3 * (time.perf_counter() - begin))
         outcome = propose(model, self.words, where, settings.limits, request.candidates, request.refused, tilt)
         options = outcome.options
         if settings.explain and outcome.complete and options:
@@ -118,6 +126,13 @@ class Proposer:
         if not outcome.complete:
             proposals = filled(proposals, settings.limits)
         return replace(proposals, milliseconds=1e3 * (time.perf_counter() - begin))
+
+    def _spell(self, request: Request, where: Split, tilt: Tilt | None) -> Proposals:
+        mask = TrieMask(prefix_free(request.candidates))
+        rows = Rows(self.words, mask, tilt or Tilt.of(), self.settings.limits.script)
+        p, complete = self._letters(self.model, rows, where, request.letters)
+        problem = "" if complete else "the time was up before the search was over"
+        return letters(request, p, self.settings.limits, self.settings.model, problem)
 
     def prompt(self, request: Request) -> list[list[int]]:
         """The tokens that the model continues, in segments."""
@@ -161,10 +176,21 @@ class Proposer:
 
 
 def without_model(request: Request, limits: Limits, problem: str) -> Proposals:
-    """Options from the small table of words."""
+    """Options from the small table of words, or of letters."""
+    if request.letters:
+        p = frequencies(request.letters, not request.half_typed)
+        return letters(request, p, limits, FALLBACK, problem)
     options, p_none = fallback(request.text, limits.k, request.half_typed, request.refused, limits.banned)
     covered = sum(math.exp(option.log_probability) for option in options)
     return Proposals(request, tuple(options), p_none, covered, FALLBACK, problem, False)
+
+
+def letters(request: Request, p: dict[str, float], limits: Limits, model: str, problem: str) -> Proposals:
+    """A menu of letters, or groups of them, of which ``p`` says how likely each is."""
+    options, kind = letter_options(p, limits.k, request.group, request.refused)
+    covered = min(1.0, math.fsum(math.exp(option.log_probability) for option in options))
+    p_none = float(np.clip(1.0 - covered, *P_NONE_BOUNDS))
+    return Proposals(request, tuple(options), p_none, covered, model, problem, not problem, kind=kind)
 
 
 def filled(proposals: Proposals, limits: Limits) -> Proposals:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from volition.nodes.text.draft import spelt, taken, within_word
 from volition.nodes.text.mask import Candidate
 from volition.nodes.text.proposals import Proposal, split
 from volition.nodes.text.steering import Steering
 
 TYPED = ("typed", "key")
 """Reasons of a text that may end within a word."""
+
+_UNCHANGED = ("undo", "redo", "letters", "words", "group", "none", "resumed")
+"""Reasons of a text that was there before."""
 
 _REMEMBERED = 100
 _REFUSED = 40  # after so many the first ones may come again
@@ -44,6 +48,10 @@ class Request:
     recalled
         Remembered lines that fit this request: the ``memory`` of those that follow it. So a menu never waits for
         lines that the model has not read, and they are read while the person chooses.
+    letters
+        The characters to choose from; empty when words are wanted.
+    group
+        Those of them that are wanted; empty for all.
     """
 
     text: str = ""
@@ -55,6 +63,8 @@ class Request:
     focus: tuple[tuple[str, float], ...] = ()
     steering: Steering = field(default_factory=Steering)
     recalled: tuple[str, ...] = field(default=(), compare=False)
+    letters: str = ""
+    group: str = ""
 
     def same_menu(self, other: Request) -> bool:
         """Whether another request asks for the same, whatever is remembered."""
@@ -81,6 +91,8 @@ class Proposals:
         Whether the search came to its end.
     milliseconds
         How long it took.
+    kind
+        What the options are when they are no words; see the event ``menu``.
     """
 
     request: Request
@@ -91,6 +103,7 @@ class Proposals:
     problem: str = ""
     complete: bool = True
     milliseconds: float = field(default=0.0, compare=False)
+    kind: Literal["letters", "groups"] | None = None
 
 
 _REQUEST = TypeAdapter(Request)
@@ -116,7 +129,7 @@ def unpack_proposals(data: Mapping[str, Any]) -> Proposals:
 
 def accepted(request: Request, option: str) -> Request:
     """The request after an option was taken."""
-    text = request.text + option
+    text = taken(request.text, option)
     return replace(request, text=text, half_typed=False, refused=(), candidates=(), memory=request.recalled)
 
 
@@ -129,8 +142,39 @@ def rejected(shown: Proposals) -> Request:
     return replace(request, refused=refused[-_REFUSED:], candidates=candidates[-_REFUSED:])
 
 
+def spelled(request: Request, option: str) -> Request:
+    """The request after a letter was taken, or a group of them."""
+    if len(option) > 1:
+        return replace(request, group=option, refused=())
+    text = spelt(request.text, option, request.half_typed)
+    return replace(
+        request,
+        text=text,
+        half_typed=within_word(text),
+        refused=(),
+        candidates=(),
+        memory=request.recalled,
+        letters="",
+        group="",
+    )
+
+
+def turned(shown: Proposals) -> Request:
+    """The request after none of the letters was taken: back to the groups, or on to others and round."""
+    request = shown.request
+    if request.group:
+        return replace(request, group="", refused=())
+    refused = (*request.refused, *(option.text for option in shown.options))
+    return replace(request, refused=refused if set(request.letters) - set("".join(refused)) else ())
+
+
 def following(shown: Proposals) -> Iterator[tuple[str, Request]]:
     """What may be asked next, by the option that is taken ("1", "2", ..., "none")."""
+    if shown.request.letters:
+        for number, option in enumerate(shown.options, 1):
+            yield str(number), spelled(shown.request, option.text)
+        yield "none", turned(shown)
+        return
     for number, option in enumerate(shown.options, 1):
         yield str(number), accepted(shown.request, option.text)
     yield "none", rejected(shown)
@@ -155,16 +199,25 @@ class Offered:
             for option, value in values.items():
                 self.log_v[option] = self.log_v.get(option, 0.0) + value
 
-    def after(self, request: Request, text: str, reason: str) -> Request:
-        """The request for ``text``, when ``request`` was the last one."""
+    def after(self, request: Request, text: str, reason: str, letters: str = "", group: str = "") -> Request:
+        """The request for ``text``, when ``request`` was the last one; ``letters`` and ``group`` as in a request."""
         half_typed = self._ends_within_a_word(text, reason)
-        fresh = replace(request, text=text, half_typed=half_typed, refused=(), candidates=(), memory=request.recalled)
+        fresh = replace(
+            request,
+            text=text,
+            half_typed=half_typed,
+            refused=(),
+            candidates=(),
+            memory=request.recalled,
+            letters=letters,
+            group=group,
+        )
         if self.shown is None:
             return fresh
         before = self.shown.request
-        if reason == "none" and before.text == text:
-            against = rejected(replace(self.shown, request=request))
-            return replace(against, text=text, half_typed=before.half_typed)
+        if reason in ("none", "group") and before.text == text:
+            same = replace(request, text=text, half_typed=before.half_typed)
+            return self._going_on(same, letters, group)
         if half_typed and split(text, True).base == split(before.text, before.half_typed).base:
             # A letter was typed instead: what the signals leaned towards still counts.
             options = {str(n): option for n, option in enumerate(self.shown.options, 1)}
@@ -172,10 +225,24 @@ class Offered:
             return replace(fresh, candidates=tuple(leaned))
         return fresh
 
+    def _going_on(self, same: Request, letters: str, group: str) -> Request:
+        """The next request for the text of what was shown."""
+        if self.shown is None or group:
+            return replace(same, letters=letters, group=group, refused=())
+        if same.letters and letters:
+            return turned(replace(self.shown, request=same))
+        if same.letters:
+            return replace(same, letters="", group="", refused=(), candidates=())
+        # Words that do not fit are no words to spell, either.
+        against = rejected(replace(self.shown, request=same))
+        return replace(against, letters=letters, refused=()) if letters else against
+
     def _ends_within_a_word(self, text: str, reason: str) -> bool:
-        if reason in TYPED:
+        if reason in TYPED and within_word(text):
             self._half_typed[text] = None
             if len(self._half_typed) > _REMEMBERED:
                 del self._half_typed[next(iter(self._half_typed))]
             return True
-        return reason == "undo" and text in self._half_typed  # back to where it was typed
+        if reason == "choice":
+            self._half_typed.pop(text, None)
+        return reason in _UNCHANGED and text in self._half_typed  # back to where it was typed, or still there

@@ -160,6 +160,7 @@ CASES: dict[str, Case] = {
         needs_engine="its work goes on off the tick",
         updates=1_000,
     ),
+    "text.handover.Handover": Case(silent="it acts on the world outside, and keeps still when muted"),
     "text.writer.Writer": Case(
         streams=writer_streams,
         speaks_first="the loop begins with the empty text",

@@ -3,6 +3,7 @@ from importlib import metadata
 import numpy as np
 import pytest
 
+from volition.nodes.text.letters import LATIN
 from volition.nodes.text.proposals import Limits
 from volition.nodes.text.proposer import Proposer, Settings
 from volition.nodes.text.requests import Request
@@ -73,3 +74,29 @@ def test_memory_shows_in_what_it_did():
     [best] = [option for option in remembered.options if "bruno" in option.text]
     assert best is remembered.options[0]
     assert best.why["memory"] > 3.0
+
+
+@pytest.mark.slow
+def test_letters_are_those_that_the_model_expects(path):
+    proposer = Proposer(SETTINGS)
+
+    def first(text, half_typed, **more):
+        answer = proposer(Request(text, half_typed=half_typed, letters=LATIN, **more))
+        assert answer.complete and answer.kind
+        return answer.options[0].text, answer
+
+    assert first("i woul", True)[0] == "d"
+    best, answer = first("i would like", False)
+    assert "t" in best  # to
+    assert len(answer.options) == 5
+    assert sum(np.exp(o.log_probability) for o in answer.options) <= 1.0 + 1e-9
+    words = proposer(Request("i wo", half_typed=True))
+    [wont] = [option for option in words.options if option.text == "n't"]
+    shares = []
+    for candidates in ((), wont.candidates(-np.inf)):
+        _, answer = first("i wo", True, candidates=candidates)
+        shares.append({o.text: np.exp(o.log_probability) for o in answer.options}["n"])
+    assert shares[1] < 0.7 * shares[0]  # what is ruled out as a word is no word to spell, either
+    again = proposer(Request("i woul", half_typed=True, letters=LATIN))
+    assert again.options == first("i woul", True)[1].options
+    proposer.close()
