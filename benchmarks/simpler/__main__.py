@@ -19,7 +19,7 @@ import platformdirs
 from benchmarks.simpler.curves import CURVES, Bench
 from benchmarks.simpler.page import write_page
 from benchmarks.simpler.plots import write_plots
-from benchmarks.simpler.store import Store
+from benchmarks.store import Store
 from volition.core import LoadError
 from volition.lab.lm import read_phrases
 

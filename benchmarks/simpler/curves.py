@@ -13,7 +13,7 @@ from benchmarks.simpler.cut import cut_model
 from benchmarks.simpler.heal import healed_path
 from benchmarks.simpler.ngram import Ngram
 from benchmarks.simpler.prompts import everyday_lines, prompt_of
-from benchmarks.simpler.store import Row, Store, digest, digest_of
+from benchmarks.store import Row, Store, digest, digest_of
 from models.lora_model import requantised
 from volition.core import LoadError
 from volition.lab.gguf import read_card

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.simpler.curves import ADAPTED, BASE, CUT, HEALED, NGRAM, SMALL, Bench
 from benchmarks.simpler.plots import picture
-from benchmarks.simpler.store import Row
+from benchmarks.store import Row
 
 Rows = Mapping[str, Sequence[Row]]
 

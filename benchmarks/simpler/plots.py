@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.simpler.store import Row
+from benchmarks.store import Row
 from volition.core import LoadError
 
 COLOURS = ("#1f5fa8", "#c4501b", "#3a7d34", "#6b6b6b")

@@ -12,7 +12,7 @@ from benchmarks.simpler.__main__ import main
 from benchmarks.simpler.cut import cut_model
 from benchmarks.simpler.page import _depth as depth_lines
 from benchmarks.simpler.prompts import everyday_lines, prompt_of
-from benchmarks.simpler.store import Store
+from benchmarks.store import Store
 from tests.lab.tiny_gguf import LAYERS, WIDTH, tiny_model
 from volition.core import LoadError
 from volition.lab.gguf import read_card
