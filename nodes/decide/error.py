@@ -127,7 +127,7 @@ class ErrorPotential(Node):
         if self._ask_at < 1 and p >= self._ask_at and not last.asked:
             last.asked = True
             detail = {"menu": last.menu, "p_wrong": round(p, 6)}
-            return State(state="undo_suggested", source=self.id, detail=detail).at(time)
+            return State(state="undo_suggested", source=self._source, detail=detail).at(time)
         return None
 
     def _reason_against(self, time: int, data: Mapping[str, Any]) -> str:
