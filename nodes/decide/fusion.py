@@ -63,6 +63,7 @@ class Fusion(Node):
     def __init__(
         self,
         threshold: Annotated[float, Interval(gt=0, le=1)] = 0.99,
+        none_threshold: Annotated[float, Interval(gt=0, le=1)] = 0.9,
         stop: Rule = "threshold",
         margin: Annotated[float, Interval(gt=0, le=1)] = 0.98,
         undo_cost: Annotated[float, Unit("s"), Gt(0)] = 7.5,
@@ -80,6 +81,7 @@ class Fusion(Node):
         engagement_fresh: Annotated[float, Unit("s"), Gt(0)] = 5.0,
     ):
         """threshold: probability at which the likeliest option is taken; 1 for never.
+        none_threshold: ``none`` is taken at this where that is less than the others need: a wrong one changes no text.
         stop: threshold, margin, or cost: take it when (1 - p) undo_cost is no more than look_cost.
         margin: by how much the likeliest option has to be likelier than the second; 1 for never.
         undo_cost: what a wrong choice costs, in time: about three choices.
@@ -100,6 +102,7 @@ class Fusion(Node):
             raise LoadError(f"reliability_bounds: expected the lower one first, got {list(reliability_bounds)}")
         self._stop = stop
         self._bound = {"threshold": threshold, "margin": margin, "cost": bound_of_cost(undo_cost, look_cost)}[stop]
+        self._none_threshold = none_threshold
         self._reliability = Reliabilities(reliability or {}, reliability_bounds, learn)
         self._min_time = nanoseconds(min_time)
         self._fresh = nanoseconds(fresh)
@@ -238,6 +241,8 @@ class Fusion(Node):
         )
         self._given["o_posterior"].append(found.at(time))
         best = winner(p, log_v)
+        if best == NONE and bound < 1:
+            bound = min(bound, self._none_threshold)
         if best is not None and time >= belief.shown + min_time and reached(self._stop, bound, *two_best(p)):
             self._choose(time, belief, best, p, by_source)
 

@@ -18,6 +18,13 @@ options 95 % of the time have D = (0.95 - 0.05 / 4) log(0.95 / (0.05 / 4)) = 4.0
 0.074 s. A wrong choice is seen, undone, and made again: three times the 2.5 s of a choice. Hence 0.075 s and 7.5 s, and
 p >= 0.99, the default of ``threshold`` as well. Simulated, two agreeing looks are then needed: 0.1 % of choices are
 wrong. Stopping after one takes the same time (within 3 %, wrong choices included), with 5 % of choices wrong.
+
+``none`` may need less. A wrong one costs a menu and changes no text; and where ``none`` is no place on the screen, it
+is found by elimination only: each source can speak against the options up to the factor 1 - pi, so that two of
+reliability 0.95 bring a ``none`` of prior 0.1 to 0.978, however long they are listened to.
+
+A bound can lie beyond what a source can ever say. Gaze with the defaults of GazeOnBox ends at V of about 66 for what is
+looked at and 0.1 for the rest, which takes an option of prior 0.03 to 0.95: with gaze alone, take a lower threshold.
 """
 
 from __future__ import annotations

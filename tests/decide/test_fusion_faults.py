@@ -156,6 +156,18 @@ def test_what_is_infinite_is_clipped_and_counted(llr, option):
     assert [choice.option for _, choice in chosen] == ([option] if option else [])
 
 
+@pytest.mark.parametrize(
+    ("params", "chosen"), [({}, True), ({"none_threshold": 1.0}, False), ({"threshold": 1.0}, False)]
+)
+def test_none_is_within_reach_of_two_sources_by_default(params, chosen):
+    fusion = shown(**{"threshold": 0.99, **params})
+    against = dict.fromkeys("123", -9.0)
+    drive(fusion, i_evidence=piece(0.5, against))
+    found, choice = read(drive(fusion, i_evidence_erp=piece(0.6, against, source="erp")))
+    assert 0.97 < found[0][1].p[NONE] < 0.99
+    assert [c.option for _, c in choice] == ([NONE] if chosen else [])
+
+
 def test_margin_rule():
     fusion = shown(stop="margin", margin=0.6)
     found, chosen = read(drive(fusion, i_evidence=piece(0.5, {"1": 1.5})))
