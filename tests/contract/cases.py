@@ -60,9 +60,9 @@ def gaze_streams(cls: type) -> dict[str, list[Any]]:
 
 
 def fusion_streams(cls: type) -> dict[str, list[Any]]:
-    """A menu, its layout, then evidence from two sources for its first option."""
-    del cls
+    """A menu, its layout, then evidence from two sources for its first option, and all else that is heard."""
     return {
+        **default_streams(cls),
         "i_menu": [events(["menu"], n=1)],
         "i_layout": [events(["layout"], offset=30_000_000, n=1)],
         "i_evidence_gaze": [events(["evidence"], offset=100_000_000)],
@@ -76,6 +76,17 @@ def attention_streams(cls: type) -> dict[str, list[Any]]:
     choice = (T0 + 1_500_000_000, "choice", {"menu": 1, "option": "2", "p": 0.9})
     streams = {"i_attend": [EventFrame.of(attend)], "i_choice": [EventFrame.of(choice)]}
     return {"i_menu": [events(["menu"], n=1)], **streams} if hasattr(cls, "i_menu") else streams
+
+
+def error_streams(cls: type) -> dict[str, list[Any]]:
+    """Two choices, each answered by error potentials, and an undo of somebody else's."""
+    del cls
+    said = {"source": "errp", "menu": 1, "llr": {"wrong": 2.0}}
+    return {
+        "i_choice": [events(["choice"], every=1.0, n=2)],
+        "i": [EventFrame.of(*((T0 + k * SECOND // 4, "evidence", said) for k in range(1, 8)))],
+        "i_undo": [events(["undo"], offset=1_900_000_000, n=1)],
+    }
 
 
 def writer_streams(cls: type) -> dict[str, list[Any]]:
@@ -136,6 +147,7 @@ def inlet_streams(cls: type) -> dict[str, list[Any]]:
 
 
 CASES: dict[str, Case] = {
+    "decide.error.ErrorPotential": Case(streams=error_streams),
     "decide.fusion.Fusion": Case(streams=fusion_streams),
     "eeg.engagement.Engagement": Case({"window": 0.5, "step": 0.1, "baseline": 0.5}),
     "eeg.epochs.Epochs": Case({"stop": 0.5}, flash_streams),

@@ -2,14 +2,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from volition.core import EventFrame
 from volition.core.clock import SECOND
 from volition.core.events import Box, Choice, Evidence, Layout, Menu, Option, Posterior
 from volition.core.node import drive
-from volition.nodes.decide.fusion import NONE, Belief, Fusion, log_mixture, posterior, winner
+from volition.nodes.decide.belief import NONE, log_mixture
+from volition.nodes.decide.fusion import Fusion
 
 SHOWN = 10 * SECOND
 
@@ -41,66 +40,9 @@ def choices(outputs):
 
 
 def shown(**params):
-    fusion = Fusion(**params)
+    fusion = Fusion(**{"threshold": 0.9, **params})
     assert drive(fusion, i_menu=menu()) == {}
     return fusion
-
-
-names = ["1", "2", "3", "4"]
-llrs = st.dictionaries(st.sampled_from([*names, NONE]), st.floats(-8, 8), max_size=5)
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.floats(0.01, 1), min_size=5, max_size=5),
-    st.lists(st.tuples(st.sampled_from(["eeg", "gaze", "switch"]), llrs), min_size=1, max_size=12),
-    st.floats(0, 1),
-    st.floats(0, 1),
-)
-def test_posterior_equals_brute_force_bayes(weights, pieces, pi_eeg, pi_gaze):
-    prior = dict(zip([*names, NONE], np.array(weights) / sum(weights), strict=True))
-    reliability = {"eeg": pi_eeg, "gaze": pi_gaze}
-    belief = Belief(1, prior, {}, 0)
-    for n, (source, llr) in enumerate(pieces):
-        belief.add(source, n, llr, SECOND)
-    found, _ = belief.posterior(belief.log_v(reliability))
-
-    # The hidden state of each source is whether it says anything; sum over all of them.
-    sources = sorted({source for source, _ in pieces})
-    joint = dict.fromkeys(prior, 0.0)
-    for speaks in np.ndindex(*(2,) * len(sources)):
-        for option, p in prior.items():
-            for source, on in zip(sources, speaks, strict=True):
-                pi = reliability.get(source, 0.95)
-                r = math.exp(sum(llr.get(option, 0.0) for name, llr in pieces if name == source))
-                if any(option in llr for name, llr in pieces if name == source):
-                    p = p * (pi * r if on else 1 - pi)
-                else:
-                    p = p * (pi if on else 1 - pi)
-            joint[option] += p
-    total = sum(joint.values())
-    for option, p in joint.items():
-        assert found[option] == pytest.approx(p / total, abs=1e-9)
-
-
-@given(st.floats(-700, 700), st.floats(0, 1))
-def test_mixture_is_bounded(llr, pi):
-    value = log_mixture(llr, pi)
-    if pi < 1:
-        assert value >= math.log1p(-pi) - 1e-12
-    assert value <= max(llr, 0.0) + 1e-9
-
-
-def test_a_certain_source_can_rule_an_option_out():
-    assert log_mixture(-25.0, 1.0) < -20
-    assert log_mixture(-25.0, 1 - 1e-12) < -20
-    assert log_mixture(5.0, 0.0) == 0.0
-    assert posterior({"a": 0.0, "b": 0.0}, {"a": -25.0})["a"] < 1e-10
-
-
-def test_winner_needs_evidence_of_its_own():
-    assert winner({"1": 0.9, "2": 0.1}, {"1": 0.0, "2": 0.5}) is None
-    assert winner({"1": 0.9, "2": 0.1}, {"1": 0.5, "2": 0.5}) == "1"
 
 
 def test_each_piece_gives_a_posterior_at_its_time():

@@ -14,7 +14,7 @@ from volition.engine.load import load
 
 GRAPH = "simulated.yaml"
 
-CHANNELS = {"looks": ("looks",), "scores": ("scores",), "doubts": ("doubts",), "gaze": ("eyes", "gaze_on_box")}
+CHANNELS = {"looks": ("looks",), "scores": ("scores",), "doubts": ("doubts", "error"), "gaze": ("eyes", "gaze_on_box")}
 """Nodes of the app by channel: looks of a stated accuracy, scores of a stated d', error potentials, gaze in pixels."""
 
 
