@@ -79,6 +79,7 @@ class Fusion(Node):
         engagement_threshold: Share = 0.5,
         engagement_dwell: Share = 0.5,
         engagement_fresh: Annotated[float, Unit("s"), Gt(0)] = 5.0,
+        uniform: bool = False,
     ):
         """threshold: probability at which the likeliest option is taken; 1 for never.
         none_threshold: ``none`` is taken at this where that is less than the others need: a wrong one changes no text.
@@ -97,9 +98,11 @@ class Fusion(Node):
         engagement_threshold: part by which low engagement shrinks the error that the threshold allows.
         engagement_dwell: part by which low engagement lengthens min_time.
         engagement_fresh: an engagement that is older than this fades, and is forgotten at twice that.
+        uniform: take all options, and none, for equally likely, whatever the menu says.
         """
         if reliability_bounds[0] > reliability_bounds[1]:
             raise LoadError(f"reliability_bounds: expected the lower one first, got {list(reliability_bounds)}")
+        self._uniform = uniform
         self._stop = stop
         self._bound = {"threshold": threshold, "margin": margin, "cost": bound_of_cost(undo_cost, look_cost)}[stop]
         self._none_threshold = none_threshold
@@ -155,6 +158,8 @@ class Fusion(Node):
         prior[NONE] = data["p_none"]
         if not sum(prior.values()) > 0:
             raise NodeError(f"{self.id}: menu {data['menu']} gives every option, and none, the probability 0")
+        if self._uniform:
+            prior = dict.fromkeys(prior, 1.0)
         context = data["context"]
         belief, before = Belief(data["menu"], prior, texts, time, context), self._belief
         if before is not None and time < before.came:

@@ -56,6 +56,7 @@ class Person:
 
 _SURE = 1.0 - 1e-9
 _AT_ONCE = {"find": 0.0, "read": 0.15, "react": 0.8, "trims": True}
+_SHARED_ERROR = {"threshold": 0.9}  # looks that share one error never lift an unlikely option to 0.99
 
 PEOPLE = {
     person.name: person
@@ -77,13 +78,17 @@ PEOPLE = {
             "infrared",
             "an infra-red tracker that is 25 px off",
             ("gaze",),
-            {"eyes": {"error": 25.0, "jitter": 10.0}, "gaze_on_box": {"error": 0.03}},
+            {"eyes": {"error": 25.0, "jitter": 10.0}, "gaze_on_box": {"error": 0.03}, "fusion": _SHARED_ERROR},
         ),
         Person(
             "webcam",
             "a webcam whose gaze is 172 px off, boxes apart as far as the screen allows",
             ("gaze",),
-            {"eyes": {"error": 137.0, "jitter": 60.0, "rate": 30.0}, "gaze_on_box": {"error": 0.14}},
+            {
+                "eyes": {"error": 137.0, "jitter": 60.0, "rate": 30.0},
+                "gaze_on_box": {"error": 0.14},
+                "fusion": _SHARED_ERROR,
+            },
         ),
     )
 }
