@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.plotting import panels
 from benchmarks.store import Row
-from volition.core import LoadError
 
 COLOURS = ("#1f5fa8", "#c4501b", "#3a7d34", "#6b6b6b")
 MARKS = "os^D"
@@ -33,21 +33,6 @@ def write_plots(rows: Mapping[str, Sequence[Row]], folder: Path) -> None:
             draw(rows[name], picture(folder, name))
 
 
-def _figure(n_panels: int) -> tuple[Any, list[Any]]:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise LoadError("the plots are drawn with matplotlib: pip install matplotlib") from None
-    figure = Figure(figsize=(4.6 * n_panels, 3.6), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = list(figure.subplots(1, n_panels, squeeze=False)[0])
-    for panel in panels:
-        panel.grid(alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
-    return figure, panels
-
-
 def _by_model(rows: Sequence[Row]) -> Iterator[tuple[int, str, list[Row]]]:
     for n, label in enumerate(dict.fromkeys(row["model"] for row in rows)):
         yield n, label, [row for row in rows if row["model"] == label]
@@ -71,7 +56,7 @@ def _ticks(panel: Any, values: Sequence[float]) -> None:
 
 
 def _parameters(rows: Sequence[Row], path: Path) -> None:
-    figure, (left, right) = _figure(2)
+    figure, (left, right) = panels(2)
     for n, label, found in _by_model(rows):
         asked = [row for row in found if row.get("hit") is not None]
         for panel, some, middle, scale in ((left, found, "bits", 1.0), (right, asked, "hit", 100.0)):
@@ -86,7 +71,7 @@ def _parameters(rows: Sequence[Row], path: Path) -> None:
 
 
 def _depth(rows: Sequence[Row], path: Path) -> None:
-    figure, (left, right) = _figure(2)
+    figure, (left, right) = panels(2)
     for n, label, found in _by_model(rows):
         x = [row["blocks"] for row in found]
         _line(left, n, label, x, _errors(found, "bits", "bits_ci95"))
@@ -99,7 +84,7 @@ def _depth(rows: Sequence[Row], path: Path) -> None:
 
 
 def _context(rows: Sequence[Row], path: Path) -> None:
-    figure, (panel,) = _figure(1)
+    figure, (panel,) = panels(1)
     for n, label, found in _by_model(rows):
         _line(panel, n, label, [row["limit"] for row in found], _errors(found, "bits", "bits_ci95"))
     panel.set(xscale="log", xlabel="tokens of the prompt, at most", ylabel=BITS)
@@ -109,7 +94,7 @@ def _context(rows: Sequence[Row], path: Path) -> None:
 
 
 def _words(rows: Sequence[Row], path: Path) -> None:
-    figure, (panel,) = _figure(1)
+    figure, (panel,) = panels(1)
     for n, label, found in _by_model(rows):
         for row in found:
             points = [

@@ -1,0 +1,1 @@
+"""What writing costs a simulated person."""
