@@ -16,6 +16,7 @@ import numpy as np
 from tests.contract.streams import T0, default_streams, epochs, events, signal
 from volition.core import EventFrame
 from volition.core.clock import SECOND
+from volition.nodes.simulate.epochs import Bank
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,15 @@ def error_streams(cls: type) -> dict[str, list[Any]]:
         "i": [EventFrame.of(*((T0 + k * SECOND // 4, "evidence", said) for k in range(1, 8)))],
         "i_undo": [events(["undo"], offset=1_900_000_000, n=1)],
     }
+
+
+def bank_params(folder: Path) -> dict[str, Any]:
+    """Epochs of noise, some of them answers to what was attended to."""
+    path = folder / "bank.npz"
+    if not path.exists():
+        rng = np.random.default_rng(0)
+        Bank(rng.normal(1, 1, (5, 16, 2)), rng.normal(0, 1, (9, 16, 2)), ("Cz", "Pz"), 32.0).save(path)
+    return {"bank": str(path)}
 
 
 def writer_streams(cls: type) -> dict[str, list[Any]]:
@@ -161,6 +171,7 @@ CASES: dict[str, Case] = {
         updates=3_000,
     ),
     "outputs.terminal.TerminalScreen": Case({"draw": False}),
+    "simulate.epochs.ResampledEpochs": Case(bank_params),
     "simulate.evidence.SimulatedChannel": Case({"accuracy": 0.8, "d_prime": 1.0}, attention_streams),
     "simulate.evidence.SimulatedErrorPotential": Case({"d_prime": 1.0, "delay": 0.3}, attention_streams),
     "sources.brainflow.BrainFlow": Case(streams=board_streams),

@@ -74,7 +74,7 @@ def calibrate(
         ``auc``, ``letters``, ``letters_right``, ``letters_total``, ... all cross-validated on this recording.
     """
     app = load(find("graphs", graph))
-    decoder, cutter = _decoder_of(app)
+    decoder, cutter = decoder_of(app)
     session = _opened(session)
     result = replay(app, session, taps=[(cutter, "o")], upto=decoder.id, progress=progress, digest=False)
     earliest = _first_sample(session) + nanoseconds(skip)
@@ -136,7 +136,7 @@ def evaluate(
     path = find("models", model)
     header = ErpModel.load(path).header
     app = load(find("graphs", graph))
-    decoder, cutter = _decoder_of(app)
+    decoder, cutter = decoder_of(app)
     result = replay(
         _up_to_and_with(app, decoder),
         _opened(session),
@@ -238,7 +238,7 @@ def _first_sample(session: Session | Mapping[str, Any]) -> int:
     return min((int(f.times[0]) for f in frames if isinstance(f, SignalFrame) and len(f)), default=0)
 
 
-def _decoder_of(app: App) -> tuple[NodeDef, str]:
+def decoder_of(app: App) -> tuple[NodeDef, str]:
     """The app's ``ErpDecoder``, and the id of the node that cuts its epochs."""
     decoders = [n for graph in app.graphs for n in graph.nodes if issubclass(node_class(n), ErpDecoder)]
     if len(decoders) != 1:

@@ -13,9 +13,17 @@ from volition.engine.app import App
 from volition.engine.load import load
 
 GRAPH = "simulated.yaml"
+WITH_EEG = "simulated-eeg.yaml"
 
-CHANNELS = {"looks": ("looks",), "scores": ("scores",), "doubts": ("doubts", "error"), "gaze": ("eyes", "gaze_on_box")}
-"""Nodes of the app by channel: looks of a stated accuracy, scores of a stated d', error potentials, gaze in pixels."""
+CHANNELS = {
+    "looks": ("looks",),
+    "scores": ("scores",),
+    "doubts": ("doubts", "error"),
+    "gaze": ("eyes", "gaze_on_box"),
+    "epochs": ("answers", "decoder"),
+}
+"""Nodes of the app by channel: looks of a stated accuracy, scores of a stated d', error potentials, gaze in pixels, and
+flashes answered by a real person's EEG."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class Person:
         from volition.engine.app import with_params
 
         unused = {node for name, nodes in CHANNELS.items() if name not in self.channels for node in nodes}
-        app = without(load(find("graphs", GRAPH)), unused)
+        real = "epochs" in self.channels
+        app = without(load(find("graphs", WITH_EEG if real else GRAPH)), unused)
         return with_params(with_params(app, self.params), more or {})
 
 
@@ -119,6 +128,25 @@ def find_person(name: str) -> Person:
     if unknown:
         raise LoadError(f"user {name!r}: there is no channel {unknown[0]!r}; there are {', '.join(CHANNELS)}")
     return Person(path.stem, given.get("about", ""), tuple(given["channels"]), given.get("params") or {})
+
+
+def with_eeg(name: str, bank: str | Path, model: str | Path) -> Person:
+    """Somebody without gaze whose flashes are answered by a real person's EEG, read by a decoder of theirs.
+
+    Parameters
+    ----------
+    bank
+        File of epochs; see ``volition.lab.bank``.
+    model
+        File of ``volition calibrate erp``, fitted to other epochs of the same person.
+    """
+    params: dict[str, dict[str, Any]] = {
+        "answers": {"bank": str(bank)},
+        "decoder": {"model": str(model)},
+        "screen": {"flashing": True},
+        "user": {"wait": 60.0},
+    }
+    return Person(name, "the EEG of a real person, and no gaze", ("epochs",), params)
 
 
 def without(app: App, nodes: set[str]) -> App:
