@@ -1,6 +1,6 @@
 """What a person tends to write next: counts of their own words, the newer the heavier.
 
-With c the weighted counts after a history h of 0, 1 or 2 words, N their sum and T the number of different words in them,
+With c the weighted counts after a history h of 0, 1 or 2 words, N their sum and T how many different words they are,
 
     lambda_h = trust_h N / (N + T)
     S_h(w)   = lambda_h c(w) / N + (1 - lambda_h) S_h'(w)        h' is h without its oldest word

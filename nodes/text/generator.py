@@ -12,6 +12,7 @@ from volition.core.events import Error, Menu, Option
 from volition.core.params import Ge, Gt, Le, Unit
 from volition.nodes.text.find import default_adapters
 from volition.nodes.text.focus import Focus
+from volition.nodes.text.learner import Learner, explore
 from volition.nodes.text.process import ModelProcess
 from volition.nodes.text.prompt import EVERYDAY
 from volition.nodes.text.proposals import Limits
@@ -39,6 +40,10 @@ class Generator(Node):
     With a ``memory``, lines of it that fit the text, the conversation and the focus stand in the prompt, from the
     menu after the one they were found for; a sentence that was finished is remembered.
 
+    With a ``profile``, what the person takes and writes shapes later menus: each answer to a menu goes into its log,
+    and a finished sentence is learned from; a choice that was undone is not. A profile has a memory of its own. Now
+    and then (``explore``) the last place of a menu goes to a less likely word, which keeps the log fit for comparisons.
+
     ``focus`` events shift what is offered towards words that the person attends to, for a while; a ``steer``
     event changes adapters, control vector and biases.
     """
@@ -65,6 +70,8 @@ class Generator(Node):
         steer: dict[str, dict[str, float]] | None = None,
         memory: str = "",
         frame: str = EVERYDAY.name,
+        profile: str = "",
+        explore: Annotated[float, Ge(0), Le(1)] = 0.05,
     ):
         """model: a .gguf file, or the name of a model that is known.
         options: how many to offer.
@@ -76,11 +83,16 @@ class Generator(Node):
         steer: adapters and control, each {file: scale}, and bias, {word: nats}; without adapters, the model's own.
         memory: a file of remembered lines, or "own" for this account's (see ``volition memory``); none when empty.
         frame: everyday, everyday-ru, none, or a text file with a line or more to begin the prompt with.
+        profile: whose choices are learned from: "own" for this account, or a name; nobody's when empty.
+        explore: with a profile, the probability that the last place shows a less likely word; 0 for never.
         """
         limits = Limits(options, words, grow, banned=tuple(banned or ()))
         self._place = memory
         self._recall: Recall | None = None
         self._finished = ""
+        self._person = profile
+        self._explore = explore if profile else 0.0
+        self._learner: Learner | None = None
         self._deadline = deadline
         self._process: ModelProcess | None = None
         self._offered = Offered()
@@ -96,9 +108,15 @@ class Generator(Node):
 
     def start(self) -> None:
         live = self.engine_driven and not self.muted
+        if self._person and not self.muted:
+            self._learner = Learner(self._person)
+            for sentence in self._learner.profile.problems:
+                self.report(Error(source=self.id, message=f"profile {self._person!r}: {sentence}"))
+            self._place = self._place or str(self._learner.profile.memory_file)
         if self._place and not self.muted:
             self._recall = Recall(self._place)
         self._process = ModelProcess(self._settings, self._deadline if live else None, ahead=live)
+        self._teach()
         self._ask()
 
     def update(self) -> None:
@@ -110,8 +128,16 @@ class Generator(Node):
         if self._finished and self._recall is not None:
             self._recall.keep(self._finished)
         self._finished = ""
+        if self._learner is not None:
+            self._learner.flush()
+            if self._learner.trouble:
+                self.report(Error(source=self.id, message=f"profile {self._person!r}: {self._learner.trouble}"))
+                self._learner.trouble = ""
 
     def terminate(self) -> None:
+        if self._learner is not None:
+            self._learner.close()
+            self._learner = None
         if self._process is not None:
             self._process.close()
 
@@ -150,9 +176,19 @@ class Generator(Node):
     def _write(self, text: str, reason: str, time: int) -> None:
         if reason == "cleared":
             self._finished = self._request.text
+        if self._learner is not None:
+            self._learner.hear(text, reason, time, self._offered.log_v)
         request = self._offered.after(self._request, text, reason)
         self._request = replace(request, focus=self._focus.at(time))
+        self._teach()
         self._owed = True
+
+    def _teach(self) -> None:
+        """Let the next menus draw on what was learned."""
+        learner = self._learner
+        if learner is not None and self._process is not None and learner.version != self._request.learned:
+            self._request = replace(self._request, learned=learner.version)
+            self._process.teach(learner.version, learner.lesson())
 
     def _prefer(self, p: Mapping[str, float]) -> None:
         order = sorted(p, key=lambda option: -p[option])
@@ -176,7 +212,10 @@ class Generator(Node):
         self._ready = None
         self._menu += 1
         self._order = []
+        proposals, propensities = explore(proposals, self._explore, self.rng)
         self._offered.show(proposals)
+        if self._learner is not None:
+            self._learner.show(proposals, propensities)
         self._complain(proposals)
         options = [
             Option(

@@ -60,6 +60,7 @@ class _Child:
     ready: dict[str, Any] | None = None
     failed: str = ""
     gone: bool = False
+    taught: int = 0
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
     readers: list[threading.Thread] = field(default_factory=list)
 
@@ -111,6 +112,7 @@ class ModelProcess:
         CancelFlag.create(flag)
         self._flag_path = flag
         self._flag = CancelFlag(flag)
+        self._lessons: dict[int, bytes] = {}
         self._number = 0
         self._asking = False
         self._closed = False
@@ -138,6 +140,11 @@ class ModelProcess:
         """Of the process that runs; None while there is none."""
         return self._child.process.pid if self._child is not None and not self._child.gone else None
 
+    def teach(self, version: int, lesson: dict[str, Any]) -> None:
+        """What was learned from the person, for the requests that name this version; the process gets it with them."""
+        lessons = {**self._lessons, version: msgpack.packb(lesson)}
+        self._lessons = dict(sorted(lessons.items())[-2:])  # an older request may be on its way
+
     def ask(self, request: Request, timed: bool = False) -> Proposals:
         """Options for a request, in time: from the model, or as far as it got, or from the small table.
 
@@ -156,6 +163,10 @@ class ModelProcess:
         self._number += 1
         number = self._number
         self._flag.raise_()  # whatever is computed ahead
+        lesson = self._lessons.get(request.learned)
+        if lesson is not None and child.taught != request.learned:
+            child.taught = request.learned
+            self._send(child, {"version": request.learned, "lesson": lesson})
         if not self._send(child, {"id": number, "request": pack(request), "timed": timed}):
             return self._without(request, self._broken)
         self._asking = True

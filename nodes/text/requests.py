@@ -41,6 +41,8 @@ class Request:
         Words that the person attends to, and weights in 0..1.
     steering
         Adapters, control vector and biases.
+    learned
+        Which state of what was learned from the person is in force; 0 for none.
     recalled
         Remembered lines that fit this request: the ``memory`` of those that follow it. So a menu never waits for
         lines that the model has not read, and they are read while the person chooses.
@@ -55,10 +57,11 @@ class Request:
     focus: tuple[tuple[str, float], ...] = ()
     steering: Steering = field(default_factory=Steering)
     recalled: tuple[str, ...] = field(default=(), compare=False)
+    learned: int = 0
 
     def same_menu(self, other: Request) -> bool:
-        """Whether another request asks for the same, whatever is remembered."""
-        return replace(self, memory=()) == replace(other, memory=())
+        """Whether another request asks for the same, whatever is remembered and learned."""
+        return replace(self, memory=(), learned=0) == replace(other, memory=(), learned=0)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Proposals:
         Whether the search came to its end.
     milliseconds
         How long it took.
+    rest
+        Words that are less likely than the options, likeliest first; with a profile only.
     """
 
     request: Request
@@ -91,6 +96,7 @@ class Proposals:
     problem: str = ""
     complete: bool = True
     milliseconds: float = field(default=0.0, compare=False)
+    rest: tuple[Proposal, ...] = ()
 
 
 _REQUEST = TypeAdapter(Request)

@@ -48,6 +48,8 @@ FEATURES = (
 BOUND = 2.0
 """Largest weight, in nats for a feature of 1."""
 
+_BIASED = 64  # words whose bias is put on tokens
+
 _DIGITS = 9  # to which weights are rounded, so that another processor's last bit changes nothing
 
 
@@ -211,7 +213,7 @@ class WordBias:
 
     def learn(self, words: Sequence[str], p: Sequence[float], taken: int | None) -> None:
         """Take one choice among options that begin with ``words``."""
-        self.values = {word: kept for word, value in self.values.items() if abs(kept := value * 0.998) > 0.01}
+        self.values = {word: kept for word, value in self.values.items() if abs(kept := value * 0.998) > 0.001}
         for place, (word, expected) in enumerate(zip(words, p, strict=True)):
             if word:
                 moved = self.values.get(word, 0.0) + self.rate * (float(place == taken) - expected)
@@ -219,7 +221,6 @@ class WordBias:
 
     @property
     def nats(self) -> tuple[tuple[str, float], ...]:
-        """Words and what is added, in the alphabet's order."""
-        return tuple(sorted(self.values.items()))
-
-
+        """The words with the strongest biases and what is added to each, in the alphabet's order."""
+        strong = sorted((-abs(value), word) for word, value in self.values.items() if abs(value) >= 0.05)
+        return tuple(sorted((word, self.values[word]) for _, word in strong[:_BIASED]))

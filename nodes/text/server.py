@@ -5,6 +5,7 @@ output. In:
 
 - ``{settings}`` opens the model, first of all
 - ``{id, request}`` asks for options; with ``timed``, also how long they take cold and cached
+- ``{version, lesson}`` is what was learned from the person, for the requests that name this version
 - ``{order}`` says which options of the last answer are likeliest to be taken, best first
 
 Out: ``{ready: card}`` or ``{failed: sentence}``, then ``{id, answer}`` or ``{id, problem}``.
@@ -27,6 +28,7 @@ from pydantic import TypeAdapter
 
 from volition.core import LoadError, NodeError
 from volition.nodes.text.cancel import Cancelled
+from volition.nodes.text.learned import Learned
 from volition.nodes.text.native import CancelFlag
 from volition.nodes.text.proposer import Proposer, Settings
 from volition.nodes.text.requests import Proposals, Request, following, pack, unpack_request
@@ -130,6 +132,8 @@ class Server:
             if "order" in message:
                 if ahead is not None:
                     ahead.prefer(message["order"])
+            elif "lesson" in message:
+                proposer.learn(message["version"], Learned.unpack(msgpack.unpackb(message["lesson"])))
             else:
                 self._answer(proposer, ahead, message)
         proposer.close()
