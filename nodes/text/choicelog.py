@@ -195,8 +195,8 @@ def write_parquet(rows: Iterable[Row], path: Path) -> int:
     try:
         import pyarrow
         import pyarrow.parquet
-    except ModuleNotFoundError:
-        raise LoadError("Parquet needs pyarrow, which is not installed: pip install pyarrow") from None
+    except ImportError as error:
+        raise LoadError(f"Parquet needs pyarrow ({error}): pip install 'pyarrow>=15,<26'") from None
     types = {
         "time": pyarrow.timestamp("ns", tz="UTC"),
         "menu": pyarrow.int64(),

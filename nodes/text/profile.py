@@ -133,7 +133,9 @@ class Profile:
         if data is not None:
             try:
                 learned, end = Learned.unpack(data["learned"]), int(data["end"])
-                if learned.taste == self.taste and data["log"] == self._mark(end):
+                if data["log"] != self._mark(end):
+                    self.problems.append(f"{LOG_FILE} is not as {LEARNED_FILE} knew it: all is learned anew from it")
+                elif learned.taste == self.taste:
                     return learned, end
             except (ValueError, KeyError, TypeError, AttributeError):
                 self.problems.append(f"{LEARNED_FILE} is damaged: what was learned is made anew from the log")
