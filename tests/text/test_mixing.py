@@ -14,7 +14,24 @@ from volition.nodes.text.mixing import Mixing
 from volition.nodes.text.proposals import Limits, propose, split
 from volition.nodes.text.words import Words
 
-SPOKEN = "call my sister anna now please bring tea cup of the one and where is water".split()
+SPOKEN = [
+    "call",
+    "my",
+    "sister",
+    "anna",
+    "now",
+    "please",
+    "bring",
+    "tea",
+    "cup",
+    "of",
+    "the",
+    "one",
+    "and",
+    "where",
+    "is",
+    "water",
+]
 PIECES = [f" {word}".encode() for word in SPOKEN] + [b".", b"\n", b"<end>"]
 SPECIAL = np.array([len(SPOKEN) + 2])
 WORDS = Words(PIECES, SPECIAL)

@@ -14,8 +14,8 @@ from volition.nodes.text.learner import Learner, explore
 from volition.nodes.text.memory import Memory
 from volition.nodes.text.profile import Profile, find_profile
 from volition.nodes.text.proposals import Proposal
-from volition.nodes.text.rerank import FEATURES
 from volition.nodes.text.requests import Proposals, Request
+from volition.nodes.text.rerank import FEATURES
 
 X = tuple(0.1 * n for n in range(len(FEATURES)))
 
@@ -240,7 +240,9 @@ def test_lines_of_others_are_passed_over(folder):
         file.write('{"text": "x", "kind": "choice", "options": [{"text": 3}]}\n{"text": "y", "kind": 5}\n7\n')
         file.write('{"text": "x", "kind": "choice", "options": [], "p_none": 0.1, "taken": 4}\n')
     profile = Profile(folder)
-    assert profile.learned.sentences == 1 and profile.problems == ["4 lines of choices.jsonl are damaged and passed over"]
+    assert profile.learned.sentences == 1 and profile.problems == [
+        "4 lines of choices.jsonl are damaged and passed over"
+    ]
 
 
 def test_names_are_no_paths():
@@ -280,5 +282,7 @@ def test_an_acceptance_takes_milliseconds(folder, record_property):
             (finished if reason == "cleared" else took).append(1e3 * (time.perf_counter() - begin))
     record_property("acceptance_ms_p50", float(np.median(took)))
     record_property("sentence_ms_p50", float(np.median(finished)))
-    print(f"acceptance {np.median(took):.2f} ms, sentence {np.median(finished):.2f} ms, worst {max(took + finished):.1f}")
+    print(
+        f"acceptance {np.median(took):.2f} ms, sentence {np.median(finished):.2f} ms, worst {max(took + finished):.1f}"
+    )
     assert learner.profile.learned.sentences == 30
