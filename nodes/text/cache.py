@@ -15,6 +15,7 @@ where lambda_max bounds what the counts may take from the model, however many th
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,9 @@ TRUST = (0.1, 0.5, 1.0)
 
 HALF_LIFE = 5000.0
 """Words after which a count weighs half: about a week of somebody who writes all day."""
+
+COMMON = 32
+"""Most words that can be asked for at once."""
 
 MOST = 30_000
 """N-grams that are kept; the lightest go first."""
@@ -72,29 +76,43 @@ def longest(words: Sequence[str]) -> History:
 
 @dataclass(frozen=True)
 class Next:
-    """What the counts say of the next word: the sum S of the module's formula, as parts."""
+    """What the counts say of the next word: the sum S of the module's formula, as parts.
+
+    Attributes
+    ----------
+    parts
+        Of each history, the longest first: the weight of a count, and the counts.
+    share
+        The sum of S over all words, the end of the sentence among them.
+    common
+        The most frequent words of all, if those of no history are a part.
+    """
 
     parts: tuple[tuple[float, Mapping[str, float]], ...] = ()
+    share: float = 0.0
+    common: tuple[str, ...] = ()
 
     def of(self, word: str) -> float:
         """S of one word, 0..1."""
-        return math.fsum(weight * counts.get(word, 0.0) for weight, counts in self.parts)
+        return sum(weight * counts.get(word, 0.0) for weight, counts in self.parts)
 
     def total(self, prefix: str = "") -> float:
-        """The sum of S over all words that begin with ``prefix``, the end of the sentence among them."""
+        """The sum of S over all words that begin with ``prefix``."""
+        if not prefix:
+            return self.share
         return math.fsum(
             weight * count for weight, counts in self.parts for word, count in counts.items() if word.startswith(prefix)
         )
 
     def best(self, n: int, prefix: str = "", least: float = 0.0) -> list[tuple[str, float]]:
-        """The n words with the largest S, at least ``least``, that begin with ``prefix`` and are longer; best first."""
-        seen: dict[str, float] = {}
-        for weight, counts in self.parts:
-            for word, count in counts.items():
-                if word.startswith(prefix) and word not in (prefix, END):
-                    seen[word] = seen.get(word, 0.0) + weight * count
-        ranked = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
-        return [(word, value) for word, value in ranked[:n] if value >= least]
+        """The n <= ``COMMON`` words with the largest S, at least ``least``, that begin with ``prefix`` and are longer."""
+        words: set[str] = set()
+        for place, (_, counts) in enumerate(self.parts):
+            # A word that no longer history holds ranks as it does among all: the most frequent ones suffice.
+            last = self.common and place == len(self.parts) - 1 and not prefix
+            words.update(self.common if last else (word for word in counts if word.startswith(prefix)))
+        ranked = sorted((-self.of(word), word) for word in words - {prefix, END})
+        return [(word, -value) for value, word in ranked[:n] if -value >= least]
 
 
 class WordCache:
@@ -118,6 +136,7 @@ class WordCache:
         self._forms: dict[str, str] = {}
         self._used: dict[str, int] = {}
         self._now = 0
+        self._common: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self._size
@@ -129,6 +148,7 @@ class WordCache:
 
     def add(self, text: str) -> None:
         """Count the words of a finished text."""
+        self._common = ()
         for words in sentences(text):
             self._add(words)
         if self._size > self.most:
@@ -188,7 +208,10 @@ class WordCache:
                 share = TRUST[length] * amount / (amount + len(counts))
                 parts.append((left * share / self._sums[key], counts))
                 left *= 1.0 - share
-        return Next(tuple(parts))
+        if () in self._counts and not self._common:
+            counts = self._counts[()]
+            self._common = tuple(heapq.nsmallest(COMMON + 1, counts, key=lambda word: (-counts[word], word)))
+        return Next(tuple(parts), 1.0 - left, self._common)
 
     def form(self, word: str) -> str:
         """How the person writes a word: with a capital where it has one."""

@@ -187,8 +187,8 @@ class Generator(Node):
         """Let the next menus draw on what was learned."""
         learner = self._learner
         if learner is not None and self._process is not None and learner.version != self._request.learned:
+            self._process.teach(learner.version, learner.lesson(self._request.learned))
             self._request = replace(self._request, learned=learner.version)
-            self._process.teach(learner.version, learner.lesson())
 
     def _prefer(self, p: Mapping[str, float]) -> None:
         order = sorted(p, key=lambda option: -p[option])

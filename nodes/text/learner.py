@@ -93,9 +93,12 @@ class Learner:
         """Of what was learned."""
         return self.profile.version
 
-    def lesson(self) -> dict[str, Any]:
-        """What was learned, for the model's process."""
-        return self.profile.learned.pack()
+    def lesson(self, known: int) -> dict[str, Any]:
+        """What was learned since a version, for the model's process: the newest sentence, or all of it."""
+        newest = self.profile.newest
+        if newest is not None and known == self.version - 1 > 0:
+            return {"rows": newest[0], "text": newest[1]}
+        return {"learned": self.profile.learned.pack()}
 
     def show(self, shown: Proposals, propensities: tuple[float, ...]) -> None:
         """A menu has been shown."""

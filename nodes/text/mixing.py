@@ -70,6 +70,7 @@ class Mixing:
         self._prefix = normalised(self._typed)
         self._before = history(where.base)
         self.known = cache.after(self._before)
+        self._continued: dict[str, Continued | None] = {}
         self._odds = strength / (1.0 - strength * self.known.total())
 
     def brought(self, n: int) -> list[tuple[bytes, Path]]:
@@ -96,6 +97,11 @@ class Mixing:
 
     def then(self, option: str) -> Continued | None:
         """What the counts say of the word after an option; None for nothing."""
+        if option not in self._continued:
+            self._continued[option] = self._then(option)
+        return self._continued[option]
+
+    def _then(self, option: str) -> Continued | None:
         words = [normalised(word) for found in sentences(option) for word in found]
         known = self._cache.after(longest((*self._before, *words)))
         if not known.parts:

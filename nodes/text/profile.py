@@ -87,6 +87,8 @@ class Profile:
         self.log = LineFile(folder / LOG_FILE, "log of choices")
         self.version = 0
         self._unwritten: list[Row] = []
+        self.newest: tuple[list[Row], str] | None = None
+        """What ``learned`` was given last, when that made this ``version`` of the one before."""
         self._load()
 
     @property
@@ -103,6 +105,7 @@ class Profile:
         self.pending: list[Row] = []
         for row in self._rows(begin):
             self._apply(row)
+        self.newest = None
         self.version += 1
 
     def _rows(self, begin: int = 0) -> list[Row]:
@@ -174,6 +177,7 @@ class Profile:
     def _apply(self, row: Row) -> None:
         if row["kind"] == SENTENCE:
             self.learned.learn(self.pending, row["text"])
+            self.newest = (self.pending, row["text"])
             self.pending = []
         else:
             self.pending.append(row)

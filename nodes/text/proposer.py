@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -98,9 +100,13 @@ class Proposer:
         self.idle: list[str] = []
         """Settings of the last steering that changed nothing, a sentence each."""
 
-    def learn(self, version: int, learned: Learned) -> None:
-        """Take what was learned from the person; requests name it by its version."""
-        self._version, self._learned = version, learned
+    def learn(self, version: int, lesson: Mapping[str, Any]) -> None:
+        """Take what was learned from the person, whole or the newest of it; requests name it by its version."""
+        if "learned" in lesson:
+            self._learned = Learned.unpack(lesson["learned"])
+        elif self._learned is not None:
+            self._learned.learn(lesson["rows"], lesson["text"])
+        self._version = version
 
     def _taught(self, request: Request) -> Learned | None:
         if request.learned and request.learned != self._version:

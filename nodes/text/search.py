@@ -11,6 +11,7 @@ import heapq
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -206,9 +207,9 @@ class Search:
         self.rest = [Option(word, word.paths[0], word.text, word.gained) for word in below]
         return options, complete
 
-    @property
+    @cached_property
     def log_norm_mixed(self) -> float:
-        """``log_norm`` with the sum of all that the person's own counts add."""
+        """``log_norm`` with the sum of all that the person's own counts add; of a search that is over."""
         if self._mixing is None:
             return self.log_norm
         # A brought word may begin with tokens that the search did not look at: what is typed is as likely at least.

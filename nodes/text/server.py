@@ -28,7 +28,6 @@ from pydantic import TypeAdapter
 
 from volition.core import LoadError, NodeError
 from volition.nodes.text.cancel import Cancelled
-from volition.nodes.text.learned import Learned
 from volition.nodes.text.native import CancelFlag
 from volition.nodes.text.proposer import Proposer, Settings
 from volition.nodes.text.requests import Proposals, Request, following, pack, unpack_request
@@ -133,7 +132,7 @@ class Server:
                 if ahead is not None:
                     ahead.prefer(message["order"])
             elif "lesson" in message:
-                proposer.learn(message["version"], Learned.unpack(msgpack.unpackb(message["lesson"])))
+                proposer.learn(message["version"], msgpack.unpackb(message["lesson"]))
             else:
                 self._answer(proposer, ahead, message)
         proposer.close()

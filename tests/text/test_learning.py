@@ -81,12 +81,13 @@ def test_the_ranking_by_itself_finds_what_the_person_takes():
 
 # The proposer and its process
 
+SAID = "the zeppelin of Ottokar is late"
 
 @pytest.fixture(scope="module")
 def taught():
     learned = Learned(Taste(half_life=1e6))
-    for _ in range(4):
-        learned.learn([], "the zeppelin of Ottokar is late")
+    for _ in range(3):
+        learned.learn([], SAID)
     return learned
 
 
@@ -97,14 +98,16 @@ def test_the_model_s_process_holds_what_was_learned(taught):
     try:
         plain = process.ask(Request("the zeppelin of"))
         assert not plain.rest and not any("ottokar" in option.text.lower() for option in plain.options)
-        process.teach(7, taught.pack())
+        process.teach(6, {"learned": taught.pack()})
+        process.teach(7, {"rows": [], "text": SAID})
         asked = Request("the zeppelin of", learned=7)
         answer = process.ask(asked)
         assert any(option.text.startswith(" Ottokar") for option in answer.options[:2]) and answer.rest
         assert answer.covered_mass <= 1
         with pytest.raises(NodeError, match="not 7"):
             here(asked)
-        here.learn(7, taught)
+        here.learn(6, {"learned": taught.pack()})
+        here.learn(7, {"rows": [], "text": SAID})
         mine = here(asked)
         assert [option.text for option in mine.options] == [option.text for option in answer.options]
         for option in mine.options:
@@ -187,10 +190,12 @@ def test_the_generator_learns_and_says_so_in_its_requests(monkeypatch):
     process = generator._process
     assert [request.learned for request in process.requests] == [1, 1, 1, 1, 1, 2]
     assert list(process.lessons) == [1, 2]
-    assert Learned.unpack(process.lessons[2]).cache.after(("am",)).best(1)[0][0] == "will"
+    held = Learned.unpack(process.lessons[1]["learned"])
+    held.learn(process.lessons[2]["rows"], process.lessons[2]["text"])
+    assert held.cache.after(("am",)).best(1)[0][0] == "will"
     profile = Profile(find_profile("anna"))
     assert [row.get("outcome") for row in profile.rows()] == ["choice", "choice", "choice", None]
-    assert profile.learned.choices == 2
+    assert profile.learned.choices == 2 and profile.learned.pack() == held.pack()
     assert "am will" in profile.memory_file.read_text()
     assert [option.text for option in menus[0].options] == [" am", " was", " will"]
     generator.terminate()
