@@ -105,7 +105,7 @@ class Next:
         )
 
     def best(self, n: int, prefix: str = "", least: float = 0.0) -> list[tuple[str, float]]:
-        """The n <= ``COMMON`` words with the largest S, at least ``least``, that begin with ``prefix`` and are longer."""
+        """The n <= ``COMMON`` words with the largest S, at least ``least``, that go on from ``prefix``; best first."""
         words: set[str] = set()
         for place, (_, counts) in enumerate(self.parts):
             # A word that no longer history holds ranks as it does among all: the most frequent ones suffice.

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from volition.nodes.text.cache import Next, WordCache, history, longest, sentences
+from volition.nodes.text.cache import END, Next, WordCache, history, longest, sentences
 from volition.nodes.text.mask import TrieMask
 from volition.nodes.text.spelling import Split, normalised
 
@@ -106,10 +106,13 @@ class Mixing:
         known = self._cache.after(longest((*self._before, *words)))
         if not known.parts:
             return None
-        for word, _ in known.best(1, least=_LEAST):
-            text = " " + self._cache.form(word)
-            return Continued(known, self._strength, word, text.encode(), self._spell(text))
-        return Continued(known, self._strength, "", b"", ())
+        # Only what follows the last words is likely enough to grow an option: not what is merely frequent.
+        counts = {word: c for word, c in known.parts[0][1].items() if word != END} if len(known.parts) > 1 else {}
+        if not counts:
+            return Continued(known, self._strength, "", b"", ())
+        word = max(counts, key=lambda word: (counts[word], word))
+        text = " " + self._cache.form(word)
+        return Continued(known, self._strength, word, text.encode(), self._spell(text))
 
 
 def leanings(mask: TrieMask, pieces: Sequence[bytes]) -> tuple[dict[str, float], float]:

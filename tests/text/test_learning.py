@@ -83,6 +83,7 @@ def test_the_ranking_by_itself_finds_what_the_person_takes():
 
 SAID = "the zeppelin of Ottokar is late"
 
+
 @pytest.fixture(scope="module")
 def taught():
     learned = Learned(Taste(half_life=1e6))
