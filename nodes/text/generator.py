@@ -12,6 +12,7 @@ from volition.core.events import Error, Menu, Option
 from volition.core.params import Ge, Gt, Le, Unit
 from volition.nodes.text.find import default_adapters
 from volition.nodes.text.focus import Focus
+from volition.nodes.text.learner import Learner, explore
 from volition.nodes.text.letters import alphabet
 from volition.nodes.text.process import ModelProcess
 from volition.nodes.text.prompt import EVERYDAY
@@ -43,6 +44,10 @@ class Generator(Node):
     A text that says ``offer: letters`` gets a menu of letters by their probability, or of groups of them (``kind`` says
     which), so that few selections lead to the likely ones; ``group`` opens one.
 
+    With a ``profile``, what the person takes and writes shapes later menus: each answer to a menu goes into its log,
+    and a finished sentence is learned from; a choice that was undone is not. A profile has a memory of its own. Now
+    and then (``explore``) the last place of a menu goes to a less likely word, which keeps the log fit for comparisons.
+
     ``focus`` events shift what is offered towards words that the person attends to, for a while; a ``steer``
     event changes adapters, control vector and biases.
     """
@@ -69,6 +74,8 @@ class Generator(Node):
         steer: dict[str, dict[str, float]] | None = None,
         memory: str = "",
         frame: str = EVERYDAY.name,
+        profile: str = "",
+        explore: Annotated[float, Ge(0), Le(1)] = 0.05,
     ):
         """model: a .gguf file, the name of a model that is known, or "table" for a small table of words.
         options: how many to offer.
@@ -80,11 +87,16 @@ class Generator(Node):
         steer: adapters and control, each {file: scale}, and bias, {word: nats}; without adapters, the model's own.
         memory: a file of remembered lines, or "own" for this account's (see ``volition memory``); none when empty.
         frame: everyday, everyday-ru, none, or a text file with a line or more to begin the prompt with.
+        profile: whose choices are learned from: "own" for this account, or a name; nobody's when empty.
+        explore: with a profile, the probability that the last place shows a less likely word; 0 for never.
         """
         limits = Limits(options, words, grow, banned=tuple(banned or ()))
         self._place = memory
         self._recall: Recall | None = None
         self._finished = ""
+        self._person = profile
+        self._explore = explore if profile else 0.0
+        self._learner: Learner | None = None
         self._deadline = deadline
         self._process: ModelProcess | None = None
         self._offered = Offered()
@@ -100,9 +112,15 @@ class Generator(Node):
 
     def start(self) -> None:
         live = self.engine_driven and not self.muted
+        if self._person and not self.muted:
+            self._learner = Learner(self._person)
+            for sentence in self._learner.profile.problems:
+                self.report(Error(source=self.id, message=f"profile {self._person!r}: {sentence}"))
+            self._place = self._place or str(self._learner.profile.memory_file)
         if self._place and not self.muted:
             self._recall = Recall(self._place)
         self._process = ModelProcess(self._settings, self._deadline if live else None, ahead=live)
+        self._teach()
         self._ask()
 
     def update(self) -> None:
@@ -114,8 +132,16 @@ class Generator(Node):
         if self._finished and self._recall is not None:
             self._recall.keep(self._finished)
         self._finished = ""
+        if self._learner is not None:
+            self._learner.flush()
+            if self._learner.trouble:
+                self.report(Error(source=self.id, message=f"profile {self._person!r}: {self._learner.trouble}"))
+                self._learner.trouble = ""
 
     def terminate(self) -> None:
+        if self._learner is not None:
+            self._learner.close()
+            self._learner = None
         if self._process is not None:
             self._process.close()
 
@@ -155,12 +181,22 @@ class Generator(Node):
         text, reason = data["text"], data.get("reason", "")
         if reason == "cleared":
             self._finished = self._request.text
+        if self._learner is not None:
+            self._learner.hear(text, reason, time, self._offered.log_v)
         letters = ""
         if data.get("offer"):
             letters = alphabet(text, self._request.turns, self._settings.frame)
         request = self._offered.after(self._request, text, reason, letters, data.get("group") or "")
         self._request = replace(request, focus=self._focus.at(time))
+        self._teach()
         self._owed = True
+
+    def _teach(self) -> None:
+        """Let the next menus draw on what was learned."""
+        learner = self._learner
+        if learner is not None and self._process is not None and learner.version != self._request.learned:
+            self._process.teach(learner.version, learner.lesson(self._request.learned))
+            self._request = replace(self._request, learned=learner.version)
 
     def _prefer(self, p: Mapping[str, float]) -> None:
         order = sorted(p, key=lambda option: -p[option])
@@ -184,6 +220,10 @@ class Generator(Node):
         self._ready = None
         self._menu += 1
         self._order = []
+        if proposals.kind is None:  # nothing is learned from how letters are grouped
+            proposals, propensities = explore(proposals, self._explore, self.rng)
+            if self._learner is not None:
+                self._learner.show(proposals, propensities)
         self._offered.show(proposals)
         self._complain(proposals)
         options = [

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from volition.core import LoadError, NodeError
 
@@ -17,19 +17,19 @@ class LineFile:
     """JSON objects, one a line, in a file that several processes write to.
 
     An object is there whole or not at all: a line that a crash tore is passed over, and the next one begins
-    on a line of its own. It is on the disk when ``append`` comes back.
+    on a line of its own. It is on the disk when ``append`` comes back. Each has a ``text``.
 
     Parameters
     ----------
     path
-        The file.
-    name
-        What messages call it.
+        The file; made with the first line.
+    what
+        What errors call it.
     """
 
-    def __init__(self, path: Path, name: str = "memory"):
+    def __init__(self, path: Path, what: str = "memory"):
         self.path = path
-        self.name = name
+        self.what = what
         self.damaged = 0
         self._seen: tuple[int, int, int] | None = None
         self._held = False
@@ -46,14 +46,14 @@ class LineFile:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns
 
-    def read(self) -> list[dict[str, str]]:
-        """All objects, in the order they came in; ``damaged`` counts lines that are none."""
+    def read(self, begin: int = 0) -> list[dict[str, Any]]:
+        """All objects from a byte of the file on, in the order they came in; ``damaged`` counts lines that are none."""
         self._seen = self._state()
         self.damaged = 0
         try:
-            lines = self.path.read_bytes().split(b"\n") if self._seen else []
+            lines = self._bytes(begin).split(b"\n") if self._seen else []
         except OSError as error:
-            raise LoadError(f"the {self.name} {self.path} cannot be read: {error.strerror}") from None
+            raise LoadError(f"the {self.what} {self.path} cannot be read: {error.strerror}") from None
         found = []
         for line in filter(None, lines):
             try:
@@ -65,6 +65,11 @@ class LineFile:
             else:
                 self.damaged += 1
         return found
+
+    def _bytes(self, begin: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(begin)
+            return file.read()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -86,9 +91,9 @@ class LineFile:
                 finally:
                     self._held = False
         except OSError as error:
-            raise NodeError(f"the {self.name} {self.path} cannot be written: {error.strerror}") from None
+            raise NodeError(f"the {self.what} {self.path} cannot be written: {error.strerror}") from None
 
-    def append(self, values: Iterable[Mapping[str, str]]) -> None:
+    def append(self, values: Iterable[Mapping[str, Any]]) -> None:
         """Add objects at the end; the caller keeps others out."""
         data = b"".join(map(_line, values))
         with open(self.path, "ab+", opener=_own) as file:
@@ -100,7 +105,7 @@ class LineFile:
             os.fsync(file.fileno())
         self._seen = self._state()
 
-    def rewrite(self, values: Iterable[Mapping[str, str]]) -> None:
+    def rewrite(self, values: Iterable[Mapping[str, Any]]) -> None:
         """Put objects in the place of all that was there; the caller keeps others out."""
         fresh = self.path.with_name(self.path.name + ".new")
         with open(fresh, "wb", opener=_own) as file:
@@ -111,7 +116,7 @@ class LineFile:
         self._seen = self._state()
 
 
-def _line(value: Mapping[str, str]) -> bytes:
+def _line(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 

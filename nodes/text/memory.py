@@ -163,16 +163,20 @@ class Memory:
 
     def holding(self, text: str) -> list[Entry]:
         """The lines that hold the words of ``text``, in its order and side by side."""
-        sought = _joined(text)
-        return [entry for entry in self._entries if sought.strip() and sought in _joined(entry.text)]
+        sought = joined(text)
+        return [entry for entry in self._entries if sought.strip() and sought in joined(entry.text)]
 
     def forget(self, text: str) -> int:
         """Forget each line that holds the words of ``text``, side by side; how many there were.
 
         The file is written anew without them, and without what a crash had torn.
         """
-        sought = _joined(text)
-        return self._keep(lambda entry: not sought.strip() or sought not in _joined(entry.text))
+        sought = joined(text)
+        return self._keep(lambda entry: not sought.strip() or sought not in joined(entry.text))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._keep(lambda entry: False)
 
     def _keep(self, wanted: Callable[[Entry], bool]) -> int:
         with self._changing():
@@ -205,25 +209,25 @@ class Memory:
         with self._using:
             scores = self._index.scores(weights)
             order = np.argsort(-scores, kind="stable")
-            seen = [_joined(text) for text in exclude]
+            seen = [joined(text) for text in exclude]
             found: dict[str, Passage] = {}
             for n in order:
                 if len(found) >= k or scores[n] <= 0:
                     break
                 entry = self._entries[n]
-                line = _joined(entry.text)
+                line = joined(entry.text)
                 if line not in found and not any(line in text for text in seen):
                     found[line] = Passage(entry.text, float(scores[n]), entry.source)
         return list(found.values())
 
 
-def _joined(text: str) -> str:
+def joined(text: str) -> str:
     """The words of a text with a space before and after each, so that words are found whole."""
     return f" {' '.join(words(text))} "
 
 
 def _key(entry: Entry) -> tuple[str, str, str]:
-    return _joined(entry.text), entry.kind, entry.source
+    return joined(entry.text), entry.kind, entry.source
 
 
 def read_note(path: str | Path) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ class _Child:
     ready: dict[str, Any] | None = None
     failed: str = ""
     gone: bool = False
+    taught: int = 0
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
     readers: list[threading.Thread] = field(default_factory=list)
 
@@ -112,6 +113,7 @@ class ModelProcess:
         CancelFlag.create(flag)
         self._flag_path = flag
         self._flag = CancelFlag(flag)
+        self._lessons: tuple[tuple[int, bytes], ...] = ()
         self._number = 0
         self._asking = False
         self._closed = False
@@ -139,6 +141,15 @@ class ModelProcess:
         """Of the process that runs; None while there is none."""
         return self._child.process.pid if self._child is not None and not self._child.gone else None
 
+    def teach(self, version: int, lesson: Mapping[str, Any]) -> None:
+        """What was learned from the person, for the requests that name this version.
+
+        A lesson is all of it (``learned``), or what was learned after the version before (``rows`` and ``text``). The
+        process gets it with the first request that needs it; one that is started anew gets all since the last whole.
+        """
+        before = () if "learned" in lesson else self._lessons
+        self._lessons = (*before, (version, msgpack.packb(lesson)))
+
     def ask(self, request: Request, timed: bool = False) -> Proposals:
         """Options for a request, in time: from the model, or as far as it got, or from the small table.
 
@@ -157,6 +168,10 @@ class ModelProcess:
         self._number += 1
         number = self._number
         self._flag.raise_()  # whatever is computed ahead
+        for version, lesson in self._lessons:
+            if child.taught < version <= request.learned:
+                child.taught = version
+                self._send(child, {"version": version, "lesson": lesson})
         if not self._send(child, {"id": number, "request": pack(request), "timed": timed}):
             return self._without(request, self._broken)
         self._asking = True

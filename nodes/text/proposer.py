@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +16,27 @@ from volition.nodes.text.explain import Explainer
 from volition.nodes.text.fallback import fallback
 from volition.nodes.text.find import find_model
 from volition.nodes.text.focus import focus_tilt, neighbours
+from volition.nodes.text.learned import Learned
 from volition.nodes.text.letters import NextCharacters, frequencies, letter_options
 from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.mask import TrieMask, prefix_free
+from volition.nodes.text.mixing import Mixing
 from volition.nodes.text.native import CancelFlag
 from volition.nodes.text.prompt import EVERYDAY, find_frame, segments
-from volition.nodes.text.proposals import P_NONE_BOUNDS, Limits, Proposal, Split, normalised, propose, split
+from volition.nodes.text.proposals import (
+    P_NONE_BOUNDS,
+    Limits,
+    Outcome,
+    Proposal,
+    Split,
+    covered_by,
+    none_of,
+    normalised,
+    propose,
+    split,
+)
 from volition.nodes.text.requests import Proposals, Request
+from volition.nodes.text.rerank import features, ranked
 from volition.nodes.text.rows import Rows
 from volition.nodes.text.steering import Steering, prove
 from volition.nodes.text.words import Tilt, Words
@@ -83,8 +99,23 @@ class Proposer:
         self.words = Words(self.model.pieces, self.model.special)
         self._letters = NextCharacters(self.words)
         self._explainer = Explainer(self.model, self.words)
+        self._learned: Learned | None = None
+        self._version = 0
         self.idle: list[str] = []
         """Settings of the last steering that changed nothing, a sentence each."""
+
+    def learn(self, version: int, lesson: Mapping[str, Any]) -> None:
+        """Take what was learned from the person, whole or the newest of it; requests name it by its version."""
+        if "learned" in lesson:
+            self._learned = Learned.unpack(lesson["learned"])
+        elif self._learned is not None:
+            self._learned.learn(lesson["rows"], lesson["text"])
+        self._version = version
+
+    def _taught(self, request: Request) -> Learned | None:
+        if request.learned and request.learned != self._version:
+            raise NodeError(f"the model was taught version {self._version} of the profile, not {request.learned}")
+        return self._learned if request.learned else None
 
     def __call__(self, request: Request) -> Proposals:
         """Options for a request; cut short, what was ready, and then the small table.
@@ -99,16 +130,20 @@ class Proposer:
         if request.steering.weights != model.steering.weights:
             self.idle = prove(model, request.steering)
         where = split(request.text, request.half_typed)
+        learned = self._taught(request)
         try:
             model.prefill(self.prompt(request))
         except Cancelled:
             return without_model(request, settings.limits, "the time was up before the prompt was read")
-        tilt = self._tilt(request)
+        tilt = self._tilt(request, learned)
         if request.letters:
-            spelling = self._spell(request, where, tilt)
+            spelling = self._next_letters(request, where, tilt)
             model.release()
             return replace(spelling, milliseconds=1e3 * (time.perf_counter() - begin))
-        outcome = propose(model, self.words, where, settings.limits, request.candidates, request.refused, tilt)
+        mixing = Mixing(learned.cache, where, learned.taste.lambda_max, self._spell) if learned is not None else None
+        outcome = propose(model, self.words, where, settings.limits, request.candidates, request.refused, tilt, mixing)
+        if learned is not None:
+            outcome = personal(outcome, where, learned, request.memory, settings.limits.k)
         options = outcome.options
         if settings.explain and outcome.complete and options:
             bare = self.prompt(replace(request, memory=()))
@@ -122,12 +157,13 @@ class Proposer:
             settings.model,
             "" if outcome.complete else "the time was up before the search was over",
             outcome.complete,
+            rest=outcome.rest,
         )
         if not outcome.complete:
             proposals = filled(proposals, settings.limits)
         return replace(proposals, milliseconds=1e3 * (time.perf_counter() - begin))
 
-    def _spell(self, request: Request, where: Split, tilt: Tilt | None) -> Proposals:
+    def _next_letters(self, request: Request, where: Split, tilt: Tilt | None) -> Proposals:
         mask = TrieMask(prefix_free(request.candidates))
         rows = Rows(self.words, mask, tilt or Tilt.of(), self.settings.limits.script)
         p, complete = self._letters(self.model, rows, where, request.letters)
@@ -148,9 +184,16 @@ class Proposer:
             request.memory,
         )
 
-    def _tilt(self, request: Request) -> Tilt | None:
+    def _tilt(self, request: Request, learned: Learned | None) -> Tilt | None:
         looked_at = neighbours(request.focus, (request.text, *request.turns, *request.memory))
-        return focus_tilt(looked_at.items(), request.steering.bias, self.words, self.model.tokenise)
+        bias = (*request.steering.bias, *(learned.bias.nats if learned is not None else ()))
+        return focus_tilt(looked_at.items(), bias, self.words, self.model.tokenise)
+
+    def _spell(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text with its space, () when the tokeniser changes it."""
+        data = text.encode()
+        tokens = self.words.index.exactly(data)[:1] or self.model.tokenise(text)
+        return tuple(tokens) if b"".join(self.words.pieces[token] for token in tokens) == data else ()
 
     def warm_up(self) -> float:
         """Answer a few requests; the median of the cached ones, in milliseconds."""
@@ -173,6 +216,18 @@ class Proposer:
         """Free the model; may be called twice."""
         self._explainer.close()
         self.model.close()
+
+
+def personal(outcome: Outcome, where: Split, learned: Learned, memory: tuple[str, ...], k: int) -> Outcome:
+    """An outcome with its options and the rest ranked by earlier choices, and the k best as options."""
+    pool = [
+        replace(option, features=features(option, option.log_probability, where, learned.cache, memory))
+        for option in (*outcome.options, *outcome.rest)
+    ]
+    pool = ranked(pool, learned.weights)
+    options, rest = tuple(pool[:k]), tuple(pool[k:])
+    covered = covered_by(options)
+    return replace(outcome, options=options, rest=rest, covered_mass=covered, p_none=none_of(covered))
 
 
 def without_model(request: Request, limits: Limits, problem: str) -> Proposals:

@@ -45,6 +45,8 @@ class Request:
         Words that the person attends to, and weights in 0..1.
     steering
         Adapters, control vector and biases.
+    learned
+        Which state of what was learned from the person is in force; 0 for none.
     recalled
         Remembered lines that fit this request: the ``memory`` of those that follow it. So a menu never waits for
         lines that the model has not read, and they are read while the person chooses.
@@ -65,10 +67,11 @@ class Request:
     recalled: tuple[str, ...] = field(default=(), compare=False)
     letters: str = ""
     group: str = ""
+    learned: int = 0
 
     def same_menu(self, other: Request) -> bool:
-        """Whether another request asks for the same, whatever is remembered."""
-        return replace(self, memory=()) == replace(other, memory=())
+        """Whether another request asks for the same, whatever is remembered and learned."""
+        return replace(self, memory=(), learned=0) == replace(other, memory=(), learned=0)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Proposals:
         How long it took.
     kind
         What the options are when they are no words; see the event ``menu``.
+    rest
+        Words that are less likely than the options, likeliest first; with a profile only.
     """
 
     request: Request
@@ -104,6 +109,7 @@ class Proposals:
     complete: bool = True
     milliseconds: float = field(default=0.0, compare=False)
     kind: Literal["letters", "groups"] | None = None
+    rest: tuple[Proposal, ...] = ()
 
 
 _REQUEST = TypeAdapter(Request)

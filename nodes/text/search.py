@@ -10,12 +10,14 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from volition.nodes.text.cancel import Cancelled
+from volition.nodes.text.mixing import Continued, Mixing, leanings
 from volition.nodes.text.rows import Row, Rows, Stages
 from volition.nodes.text.spelling import Split, looks_whole, normalised, stem
 from volition.nodes.text.words import INNER, STARTS
@@ -109,22 +111,30 @@ class _Branch:
 class Word:
     """A complete word: ``log_p`` is that of all its ``paths``, ``text`` that of the first, the likeliest.
 
-    ``ended`` says that a boundary follows without being looked for: a mark that ends a sentence.
+    ``ended`` says that a boundary follows without being looked for: a mark that ends a sentence. ``gained`` is what
+    the person's own counts add to ``log_p``.
     """
 
     paths: tuple[Path, ...]
     text: bytes
     log_p: float
     ended: bool = False
+    gained: float = 0.0
+
+    @property
+    def rank(self) -> float:
+        """The word's log-probability with all that counts."""
+        return self.log_p + self.gained
 
 
 @dataclass(frozen=True)
 class Option:
-    """A word and what was added to it; ``path`` and ``text`` are those of all of it."""
+    """A word and what was added to it; ``path``, ``text`` and ``gained`` are those of all of it."""
 
     word: Word
     path: Path
     text: bytes
+    gained: float = 0.0
 
 
 class Search:
@@ -142,9 +152,19 @@ class Search:
         How much to look for.
     refused
         Options, from the end of the prompt on, that nothing found may begin with.
+    mixing
+        The person's own counts; None for none.
     """
 
-    def __init__(self, model: Model, rows: Rows, where: Split, limits: Limits, refused: Collection[str] = ()):
+    def __init__(
+        self,
+        model: Model,
+        rows: Rows,
+        where: Split,
+        limits: Limits,
+        refused: Collection[str] = (),
+        mixing: Mixing | None = None,
+    ):
         self._model = model
         self._make = rows
         self._words = rows.words
@@ -157,6 +177,12 @@ class Search:
         self._queue: list[_Branch] = []
         self._count = 0
         self._found: list[Word] = []
+        self._mixing = mixing
+        self._leanings, self._otherwise = leanings(rows.mask, rows.words.pieces) if mixing else ({}, 0.0)
+        self._brought: set[Path] = set()
+        self._highest = -math.inf
+        self.rest: list[Option] = []
+        """Words that were found and are no options, likeliest first."""
         self.rows: dict[Path, Row] = {}
         self.log_norm = -math.inf if self._half_typed else 0.0
         """Log of the probability that the text agrees with what is typed."""
@@ -165,6 +191,7 @@ class Search:
         """The options, likeliest first, and whether the search came to its end."""
         try:
             self._evaluate([_Branch(0.0, 0, (), b"")], [])
+            self._bring()
             for _ in range(self._limits.steps):
                 best = self._best(self._found)
                 branches = self._next(best)
@@ -175,14 +202,27 @@ class Search:
             found, complete = self._found, True
         except Cancelled:
             found, complete = [*self._found, *self._unevaluated()], False
-        return [self._grown(word)[0] for word in self._best(found)], complete
+        options = [self._grown(word)[0] for word in self._best(found)]
+        below = self._best(found, 2 * self._limits.k)[len(options) :] if self._mixing else ()
+        self.rest = [Option(word, word.paths[0], word.text, word.gained) for word in below]
+        return options, complete
+
+    @cached_property
+    def log_norm_mixed(self) -> float:
+        """``log_norm`` with the sum of all that the person's own counts add; of a search that is over."""
+        if self._mixing is None:
+            return self.log_norm
+        # A brought word may begin with tokens that the search did not look at: what is typed is as likely at least.
+        found = [word.log_p for word in self._found] if self._half_typed else []
+        alone = max(self.log_norm, float(np.logaddexp.reduce(found)) if found else -math.inf)
+        return float(np.logaddexp(alone, self._mixing.log_total(self._leanings, self._otherwise)))
 
     # Words
 
     def _next(self, best: list[Word]) -> list[_Branch]:
         """Branches that may still become one of the best words."""
         k = self._limits.k
-        floor = _log(math.exp(best[-1].log_p) + self._limits.gain) if len(best) == k else -math.inf
+        floor = _log(math.exp(best[-1].rank) + self._limits.gain) if len(best) == k else -math.inf
         chosen: list[_Branch] = []
         while self._queue and len(chosen) < k and -self._queue[0].rank > floor:
             chosen.append(heapq.heappop(self._queue))
@@ -200,11 +240,28 @@ class Search:
             self.rows[path] = self._make(path, log_p)
         for branch in branches:
             row = self.rows[branch.path]
-            if branch.path and branch.text.startswith(self._need) and not self._refuses(branch.text):
+            whole = branch.path and branch.text.startswith(self._need) and branch.path not in self._brought
+            if whole and not self._refuses(branch.text):
                 self._found.append(Word((branch.path,), branch.text, -branch.rank + row.ends))
             self._push(branch, row)
         if branches and not branches[0].path and self._limits.punctuation:
             self._found.extend(self._marks())
+
+    def _bring(self) -> None:
+        """Find the words that the person's own counts hold likely, wherever they stand in the model's order."""
+        brought = self._mixing.brought(self._limits.k) if self._mixing else ()
+        words = {path: text for text, path in brought if not self._refuses(text)}
+        if not words:
+            return
+        self._evaluate([], sorted({path[:n] for path in words for n in range(1, len(path) + 1)}))
+        for path, text in words.items():
+            log_p = sum(self._step(path[:n], token) for n, token in enumerate(path)) + self.rows[path].ends
+            if math.isfinite(log_p):
+                self._found.append(Word((path,), text, log_p))
+                self._brought.add(path)
+
+    def _step(self, path: Path, token: int) -> float:
+        return float(self.rows[path].values(np.array([token], dtype=np.int64))[0])
 
     def _push(self, branch: _Branch, row: Row) -> None:
         """Queue what ``branch`` may go on with."""
@@ -264,8 +321,9 @@ class Search:
         proper = bool(found) and all(word[0].isalnum() and word[-1] != "-" for word in found)
         return not proper or again or not self._banned.isdisjoint(found)
 
-    def _best(self, found: Sequence[Word]) -> list[Word]:
-        """The likeliest words; variants of one word (case, tokens) count together, under the likeliest."""
+    def _best(self, found: Sequence[Word], n: int | None = None) -> list[Word]:
+        """The n likeliest words; variants of one word (case, tokens) count together, under the likeliest."""
+        n = self._limits.k if n is None else n
         merged: dict[str, Word] = {}
         for word in sorted(found, key=lambda word: -word.log_p):
             if self._half_typed and word.text == self._need:
@@ -277,20 +335,27 @@ class Search:
             elif not word.ended or first.ended:
                 log_p = float(np.logaddexp(first.log_p, word.log_p))
                 merged[key] = Word((*first.paths, *word.paths), first.text, log_p, first.ended)
+        if self._mixing is not None:
+            merged = {key: self._mixed(key, word) for key, word in merged.items()}
+            self._highest = max((word.rank for word in merged.values()), default=-math.inf)
         best: list[Word] = []
         stems: dict[str, int] = {}
-        for key, word in sorted(merged.items(), key=lambda item: -item[1].log_p):
+        for key, word in sorted(merged.items(), key=lambda item: -item[1].rank):
             stems[stem(key)] = stems.get(stem(key), 0) + 1
-            if stems[stem(key)] <= self._limits.same_stem and len(best) < self._limits.k:
+            if stems[stem(key)] <= self._limits.same_stem and len(best) < n:
                 best.append(word)
         return best
+
+    def _mixed(self, key: str, word: Word) -> Word:
+        bonus = self._mixing.log_bonus(key, self._leanings.get(key, self._otherwise)) if self._mixing else -math.inf
+        return replace(word, gained=float(np.logaddexp(word.log_p, bonus)) - word.log_p)
 
     # Growth
 
     def _grown(self, word: Word) -> tuple[Option, Path | None]:
         """A word with all that is known to follow it, and the path that is to be evaluated to know more."""
-        whole = Option(word, word.paths[0], word.text)
-        log_p = word.log_p
+        whole = Option(word, word.paths[0], word.text, word.gained)
+        log_p = word.rank
         while not word.ended and len(whole.text.split()) < self._limits.n_words:
             following, given, path = self._following(whole, log_p)
             if following is None:
@@ -302,7 +367,12 @@ class Search:
         """An option with its next word and P(the word | the option), or the path that is not evaluated yet."""
         limits = self._limits
         highest = max((word.log_p for word in self._found), default=log_p)
-        least = max(math.log(limits.grow), highest + _log(limits.floor) - log_p)
+        least = max(math.log(limits.grow), max(highest, self._highest) + _log(limits.floor) - log_p)
+        spoken = self._mixing.then(whole.text.decode()) if self._mixing else None
+        if spoken is not None and spoken.tokens:
+            own = self._own(whole, spoken, least)
+            if own is not None:
+                return own
         path, text, row = whole.path, whole.text, self.rows[whole.path]
         given = -row.ends  # the option is complete
         among = STARTS
@@ -315,9 +385,29 @@ class Search:
             if path not in self.rows:
                 return None, 0.0, path
             row = self.rows[path]
-            if given + row.ends > least and not self._refuses(text):
-                return Option(whole.word, path, text), given + row.ends, None
+            alone = given + row.ends
+            word = normalised(text[len(whole.text) :].decode(errors="replace"))
+            mixed = alone if spoken is None else spoken.log_mixed(word, alone)
+            if mixed > least and not self._refuses(text):
+                return Option(whole.word, path, text, whole.gained + mixed - alone), mixed, None
             among = INNER
+
+    def _own(self, whole: Option, spoken: Continued, least: float) -> tuple[Option | None, float, Path | None] | None:
+        """As ``_following``, with the word that the person's own counts hold likeliest; None when it is not likely."""
+        path, given = whole.path, -self.rows[whole.path].ends
+        for token in spoken.tokens:
+            given += self._step(path, token)
+            if spoken.log_mixed(spoken.word, min(0.0, given)) <= least:
+                return None
+            path = (*path, token)
+            if path not in self.rows:
+                return None, 0.0, path
+        given += self.rows[path].ends
+        mixed = spoken.log_mixed(spoken.word, given)
+        text = whole.text + spoken.spelled
+        if mixed <= least or not math.isfinite(given) or self._refuses(text):
+            return None
+        return Option(whole.word, path, text, whole.gained + mixed - given), mixed, None
 
     # Shares
 

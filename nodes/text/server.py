@@ -5,6 +5,7 @@ output. In:
 
 - ``{settings}`` opens the model, first of all
 - ``{id, request}`` asks for options; with ``timed``, also how long they take cold and cached
+- ``{version, lesson}`` is what was learned from the person, for the requests that name this version
 - ``{order}`` says which options of the last answer are likeliest to be taken, best first
 
 Out: ``{ready: card}`` or ``{failed: sentence}``, then ``{id, answer}`` or ``{id, problem}``.
@@ -130,6 +131,8 @@ class Server:
             if "order" in message:
                 if ahead is not None:
                     ahead.prefer(message["order"])
+            elif "lesson" in message:
+                proposer.learn(message["version"], msgpack.unpackb(message["lesson"]))
             else:
                 self._answer(proposer, ahead, message)
         proposer.close()

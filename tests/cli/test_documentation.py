@@ -26,6 +26,7 @@ GROUPS = [
 ]
 GROUPS += [("model", name) for name in ("add", "list", "show", "remove", "quantise")]
 GROUPS += [("memory", name) for name in ("add", "list", "search", "remove", "forget")]
+GROUPS += [("profile", name) for name in ("show", "export", "import", "reset", "forget")]
 LEAVES = [(name,) for name in COMMANDS if name not in {group for group, _ in GROUPS}] + GROUPS
 
 

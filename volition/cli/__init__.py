@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "propose": ("volition.cli.propose", "propose"),
     "model": ("volition.cli.model", "app"),
     "memory": ("volition.cli.memory", "app"),
+    "profile": ("volition.cli.profile", "app"),
     "nodes": ("volition.cli.nodes", "nodes"),
     "devices": ("volition.cli.devices", "devices"),
     "doctor": ("volition.cli.doctor", "doctor"),
