@@ -111,7 +111,7 @@ class Generator(Node):
         self.fallbacks = 0
 
     def start(self) -> None:
-        live = self.engine_driven and not self.muted
+        live = self.engine_driven and not self.virtual
         if self._person and not self.muted:
             self._learner = Learner(self._person)
             for sentence in self._learner.profile.problems:

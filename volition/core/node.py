@@ -50,6 +50,9 @@ class Node(TimefluxNode):
     muted: bool = False
     """Set in a replay: a node that acts on the world outside (outlets, publishers, screens) must then keep still."""
 
+    virtual: bool = False
+    """Set where time is virtual: slow work takes no time there, so nothing may depend on how long it took."""
+
     clock: Clock = _CLOCK
     """The run's clock, for sources that stamp what arrives; all other nodes read ``now``."""
 

@@ -1,7 +1,7 @@
 """An app on virtual time: all its graphs in one process, ticked in the order of the file.
 
-Nodes that act on the world outside are muted, and slow work is done at once and comes back after a fixed time. So what
-comes out depends on the app, its seed and what goes in, and on nothing else.
+Nodes that act on the world outside are muted unless that is wanted, and slow work is done at once and comes back after
+a fixed time. So what comes out depends on the app, its seed and what goes in, and on nothing else.
 """
 
 from __future__ import annotations
@@ -41,12 +41,14 @@ class VirtualApp:
         As in a live run.
     work
         Virtual time in ns that slow work takes.
+    muted
+        Whether nodes that act on the world outside keep still.
     """
 
-    def __init__(self, app: App, seed: int = 0, work: int = WORK_NS):
+    def __init__(self, app: App, seed: int = 0, work: int = WORK_NS, muted: bool = True):
         self.clock = VirtualClock()
         self.graphs: list[Graph] = []
-        self._work = work
+        self._work, self._muted = work, muted
         self._out: dict[str, list[tuple[EdgeDef, Mailbox]]] = {}
         self.graphs = [self._build(definition, seed) for definition in app.graphs if definition.id != RECORDER]
         self._connect(app)
@@ -58,7 +60,7 @@ class VirtualApp:
         graph = Graph(kept, nodes, seed)
         for node in nodes.values():
             if isinstance(node, Node):
-                node.muted = True
+                node.muted, node.virtual = self._muted, True
                 node.clock = self.clock
                 node._jobs = self._jobs()
         return graph

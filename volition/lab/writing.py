@@ -62,7 +62,7 @@ def _write(person: Person, phrases: Sequence[str], seed: int, params: Mapping[st
     """Phrases up to the last, or to one that was given up."""
     more = {node: dict(given) for node, given in (params or {}).items()}
     more["user"] = {**more.get("user", {}), "phrases": list(phrases)}
-    runner = VirtualApp(person.app(more), seed)
+    runner = VirtualApp(person.app(more), seed, muted=False)  # a profile is written to, when one is named
     scribe = Scribe(phrases)
     try:
         for now in runner.live(START, scribe):
