@@ -15,13 +15,16 @@ from pathlib import Path
 import platformdirs
 
 from benchmarks.store import Store
-from benchmarks.writing.experiments import QUESTIONS, Bench, answers
+from benchmarks.writing.experiments import Bench
 from benchmarks.writing.page import write_page
 from benchmarks.writing.plots import write_plots
+from benchmarks.writing.questions import QUESTIONS, answers
 from volition.core import LoadError
 from volition.lab.lm import read_phrases
 
-SIZES = {"whole": 1152, "slow": 150, "few": 100}
+OTHERS = ("aac_crowdsourced_lower", "specialists_lower")
+
+SIZES = {"whole": 1152, "slow": 150, "few": 100, "eeg": 50}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,12 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         phrases = read_phrases(given.data / "phrases" / "comm2_lower.txt")
+        others = [line for name in OTHERS for line in read_phrases(given.data / "phrases" / f"{name}.txt")]
         results = given.results or folder / "results.json"
         sizes = {kind: getattr(given, kind) for kind in SIZES}
-        bench = Bench(Store(results, given.render, said), phrases, sizes, given.jobs)
+        bench = Bench(Store(results, given.render, said), phrases, others, sizes, given.jobs, given.data.parent)
         rows = answers(bench, given.only)
         if given.only and not given.render:
-            known = answers(Bench(Store(results, True), phrases, sizes))
+            known = answers(Bench(Store(results, True), phrases, others, sizes, data=given.data.parent))
             rows = {**known, **rows}
         given.out.mkdir(parents=True, exist_ok=True)
         write_plots(rows, given.out)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.store import Row, Store, digest, digest_of
-from volition.core import LoadError
 from volition.lab.people import PEOPLE, Person
 from volition.lab.writing import Plan, spread, write
 from volition.lab.writing_figures import figures
@@ -50,17 +50,23 @@ class Bench:
         Keeps what was measured.
     phrases
         All of the set.
+    others
+        Of other sets.
     sizes
         Phrases by kind of run: "whole" for the cheap models, "few" for what is run many times, "slow" for the
         language model that is slow.
     jobs
         Processes.
+    data
+        Folder of recordings, with ``eeg`` in it.
     """
 
     store: Store
     phrases: list[str]
+    others: list[str]
     sizes: Mapping[str, int] = field(default_factory=dict)
     jobs: int = 2
+    data: Path | None = None
 
     def some(self, kind: str) -> list[str]:
         """As many phrases as a kind of run takes, spread evenly."""
@@ -78,20 +84,14 @@ class Bench:
             mean = sum(taken) / len(taken) if taken else None
             return {**{name: found[name] for name in KEPT}, "seconds_a_choice": mean, "wall_seconds": round(wall, 1)}
 
-        return self.store.get(key, {**_inputs(plan), "phrases": digest_of(phrases)}, measure)
+        return self.store.get(key, {**inputs(plan), "phrases": digest_of(phrases)}, measure)
 
 
-def _inputs(plan: Plan) -> Row:
+def inputs(plan: Plan) -> Row:
     """What a run depends on, as far as it is not the program itself."""
-    files = [] if plan.model == TABLE else [find_model(plan.model), *default_adapters(plan.model)]
+    files = [] if plan.model == TABLE else [find_model(plan.model), *map(Path, default_adapters(plan.model))]
     app = plan.person.app(plan.settings())
-    return {"app": digest_of([app.text]), "seed": plan.seed, "files": [digest(path) for path in _paths(files)]}
-
-
-def _paths(files: list[Any]) -> list[Any]:
-    from pathlib import Path
-
-    return [Path(file) for file in files]
+    return {"app": digest_of([app.text]), "seed": plan.seed, "files": [digest(path) for path in files]}
 
 
 # Without errors
@@ -173,20 +173,3 @@ def speed(bench: Bench) -> Iterator[Row]:
     row = bench.run("speed: 1,000 phrases", Plan(PEOPLE["looks"], EMBEDDED), spread(bench.phrases, 1000))
     if row:
         yield row
-
-
-QUESTIONS = {"oracle": oracle, "people": people, "channels": channels, "stopping": stopping, "speed": speed}
-
-
-def answers(bench: Bench, only: list[str] | None = None) -> dict[str, list[Row]]:
-    """The rows of each question.
-
-    Raises
-    ------
-    LoadError
-        When there is no such question.
-    """
-    unknown = [name for name in only or [] if name not in QUESTIONS]
-    if unknown:
-        raise LoadError(f"there is no question {unknown[0]!r}; there are {', '.join(QUESTIONS)}")
-    return {name: list(ask(bench)) for name, ask in QUESTIONS.items() if not only or name in only}

@@ -143,6 +143,87 @@ One look each .4 s, of the accuracy stated; error potentials and ERP rounds (one
 """
 
 
+def _eeg(rows: Sequence[Row]) -> str:
+    lines = [
+        [
+            row["subject"],
+            row["auc"],
+            number(row, "chars_per_min"),
+            percent(row, "keystroke_savings"),
+            percent(row, "false_accept_rate", 2),
+            number(row, "seconds_a_choice", 2),
+            number(row, "ece", 3),
+            str(row["given_up"]),
+        ]
+        for row in rows
+    ]
+    head = [
+        "subject",
+        "AUC",
+        "characters a minute",
+        "keystrokes saved",
+        "false accepts",
+        "s a choice",
+        "ECE",
+        "given up",
+    ]
+    return f"""## Real EEG, no gaze
+
+Flashes (8 a second, the options and *none of these* in balanced random order) are answered by epochs of four people
+(BNCI 003-2015), drawn anew from the test part of the recording; their decoders were fitted to the train part. AUC is
+that of a single flash, cross-validated on the train part. Epochs that follow each other here did not follow each other
+there.
+
+{table(head, lines)}
+"""
+
+
+def _learning(rows: Sequence[Row]) -> str:
+    lines = [
+        [
+            row["learned"],
+            percent(row, "keystroke_savings"),
+            percent(row, "second_half"),
+            *(f"{100 * saved:.0f}" for saved in row["deciles"]),
+        ]
+        for row in rows
+    ]
+    head = ["learned from", "saved", "second half", *(str(n) for n in range(1, len(rows[0]["deciles"]) + 1))]
+    return f"""## Learning
+
+{rows[0]["phrases"]} phrases of one person with words of their own, half of them in a second style, written one after
+the other without errors: keystrokes saved, in percent, over all, in the second half, and by tenth of the session. Each
+phrase is new when it is written.
+
+![Learning](writing-learning.png)
+
+{table(head, lines)}
+"""
+
+
+def _leaning(rows: Sequence[Row]) -> str:
+    lines = [
+        [
+            row["case"],
+            str(row["places"]),
+            f"{100 * row['on']:.1f} %",
+            f"{100 * row['off']:.1f} %",
+            f"{100 * row['difference_ci95'][0]:+.1f} .. {100 * row['difference_ci95'][1]:+.1f}",
+            f"{100 * row['first_on']:.1f} %",
+            f"{100 * row['first_off']:.1f} %",
+        ]
+        for row in rows
+    ]
+    head = ["what the signals said", "places", "mask on", "off", "difference, 95 %", "first: on", "off"]
+    return f"""## Evidence that outlives a menu
+
+How often the next word is among the five of the next menu, and how often it is the first of them, with what the signals
+said as a mask on the logits, and without.
+
+{table(head, lines)}
+"""
+
+
 def _stopping(rows: Sequence[Row]) -> str:
     lines = [
         [
@@ -177,6 +258,9 @@ _SECTIONS: dict[str, Callable[[Sequence[Row]], str]] = {
     "oracle": _oracle,
     "people": _people,
     "channels": _channels,
+    "eeg": _eeg,
     "stopping": _stopping,
+    "learning": _learning,
+    "leaning": _leaning,
     "speed": _speed,
 }

@@ -18,6 +18,8 @@ def write_plots(rows: Mapping[str, Sequence[Row]], out: Path) -> list[Path]:
         made.append(_channels(rows["channels"], out / "writing-channels.png"))
     if rows.get("stopping"):
         made.append(_stopping(rows["stopping"], out / "writing-stopping.png"))
+    if rows.get("learning"):
+        made.append(_learning(rows["learning"], out / "writing-learning.png"))
     return made
 
 
@@ -47,5 +49,19 @@ def _stopping(rows: Sequence[Row], path: Path) -> Path:
     for row, a, b in zip(rows, x, y, strict=True):
         axes.annotate(f"{row['threshold']:g}", (a, b), textcoords="offset points", xytext=(6, 4), fontsize=8)
     axes.set_ylim(bottom=0)
+    drawn.savefig(path)
+    return path
+
+
+def _learning(rows: Sequence[Row], path: Path) -> Path:
+    drawn, (axes,) = panels(1)
+    axes.set(xlabel="tenth of the session", ylabel="keystrokes saved, %")
+    for row in rows:
+        style = "--" if row["learned"] == "nothing" else "-"
+        tenths = range(1, len(row["deciles"]) + 1)
+        axes.plot(
+            tenths, [100 * saved for saved in row["deciles"]], style, marker="o", markersize=3, label=row["learned"]
+        )
+    axes.legend(frameon=False, fontsize=7)
     drawn.savefig(path)
     return path
