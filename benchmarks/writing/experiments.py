@@ -115,6 +115,10 @@ def oracle(bench: Bench) -> Iterator[Row]:
 
 ACCURACIES = (0.80, 0.90, 0.95, 0.99)
 D_PRIMES = (0.0, 1.0, 2.0)
+DROWSY = 0.1
+"""How much less often looks are right for each z of engagement below 0."""
+UNMOVED = {"engagement_reliability": 0.0, "engagement_threshold": 0.0, "engagement_dwell": 0.0}
+"""Fusion that takes no notice of engagement."""
 
 
 def channels(bench: Bench) -> Iterator[Row]:
@@ -122,7 +126,7 @@ def channels(bench: Bench) -> Iterator[Row]:
     phrases = bench.some("few")
     for accuracy in ACCURACIES:
         for name, names, params in _channels():
-            given = {**params, "looks": {"accuracy": accuracy}}
+            given = {**params, "looks": {**params.get("looks", {}), "accuracy": accuracy}}
             plan = Plan(Person("ablation", "", names), EMBEDDED, params=given)
             row = bench.run(f"channels: {accuracy:g} {name}", plan, phrases)
             if row:
@@ -131,6 +135,9 @@ def channels(bench: Bench) -> Iterator[Row]:
 
 def _channels() -> Iterator[tuple[str, tuple[str, ...], dict[str, dict[str, Any]]]]:
     yield "gaze", ("looks",), {}
+    drowsy = {"looks": {"drowsy": DROWSY}}
+    yield "drowsy gaze", ("looks", "engagement"), {**drowsy, "fusion": UNMOVED}
+    yield "drowsy gaze, engagement", ("looks", "engagement"), drowsy
     for d in D_PRIMES[1:]:
         doubts = {"doubts": {"d_prime": d}}
         yield f"gaze, error potentials d' {d:g}", ("looks", "doubts"), doubts

@@ -14,7 +14,7 @@ import numpy as np
 
 from volition.core import EventFrame, EventsIn, EventsOut, Ge, Gt, Interval, Node, Unit
 from volition.core.clock import nanoseconds
-from volition.core.events import Evidence
+from volition.core.events import Engagement, Evidence
 
 NONE = "none"
 WRONG = "wrong"
@@ -74,12 +74,14 @@ class SimulatedChannel(Node):
 
     Evidence begins one ``every`` after the person attends to something on the menu, and ends at the choice. With an
     ``accuracy`` each piece is a look at one of the places, *none of these* among them; with a ``d_prime`` it is a round
-    of scores, one a place. Both are as good as they say they are: the ratios are true ones. With neither it is silent.
+    of scores, one a place. Both are as good as they say they are: the ratios are true ones, as long as the person is
+    awake. With neither it is silent.
     """
 
     i_menu = EventsIn("menu")
     i_attend = EventsIn("calibration")
     i_choice = EventsIn("choice", optional=True)
+    i_engagement = EventsIn("engagement", optional=True)
     o = EventsOut("evidence")
 
     def __init__(
@@ -88,13 +90,16 @@ class SimulatedChannel(Node):
         accuracy: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
         d_prime: Annotated[float, Ge(0)] = 0.0,
         every: Annotated[float, Unit("s"), Gt(0)] = 0.3,
+        drowsy: Annotated[float, Interval(ge=0, le=1)] = 0.0,
     ):
         """source: what the evidence is called.
 
         accuracy: how often a look is at what is attended to; 0 for no looks.
         d_prime: distance between the scores of what is attended to and of the rest, in standard deviations.
         every: time from one look, or round, to the next.
+        drowsy: how much less often looks are right for each z of engagement below 0; what they say does not know it.
         """
+        self._drowsy, self._z = drowsy, 0.0
         self._source, self._accuracy, self._d_prime = source, accuracy, d_prime
         self._every = nanoseconds(every)
         self._attention = _Attention()
@@ -104,9 +109,17 @@ class SimulatedChannel(Node):
         if not self._accuracy and not self._d_prime:
             return
         given: list[Any] = []
-        news = [*self.i_menu.select("menu"), *self.i_attend.select("calibration"), *self.i_choice.select("choice")]
+        news = [
+            *self.i_engagement.select("engagement"),
+            *self.i_menu.select("menu"),
+            *self.i_attend.select("calibration"),
+            *self.i_choice.select("choice"),
+        ]
         for time, label, data in sorted(news, key=lambda event: event[0]):
             self._give(time - 1, given)
+            if label == "engagement":
+                self._z = data.get("z", 0.0)
+                continue
             if label == "menu":
                 self._attention.show(data)
             elif label == "choice":
@@ -131,7 +144,8 @@ class SimulatedChannel(Node):
             attended = np.array([place == target for place in places])
             ratios = np.zeros(len(places))
             if self._accuracy:
-                right = self.rng.random() < self._accuracy or len(places) < 2
+                accuracy = self._accuracy - self._drowsy * max(0.0, -self._z)
+                right = self.rng.random() < max(accuracy, 1 / len(places)) or len(places) < 2
                 others = np.flatnonzero(~attended)
                 seen = places.index(target) if right else int(self.rng.choice(others))
                 ratios += look_ratios(seen, len(places), self._accuracy)
@@ -140,6 +154,48 @@ class SimulatedChannel(Node):
             llr = dict(zip(places, ratios.round(6).tolist(), strict=True))
             given.append(Evidence(source=self._source, menu=self._attention.menu or 0, llr=llr).at(self._next))
             self._next += self._every
+
+
+class SimulatedEngagement(Node):
+    """The engagement of a simulated person, which comes and goes from their first menu on.
+
+    The z is an AR(1) process of unit variance; the index is e^(z / 4), so that its logarithm has the z that is told.
+    """
+
+    i_menu = EventsIn("menu")
+    o = EventsOut("engagement")
+
+    def __init__(
+        self,
+        every: Annotated[float, Unit("s"), Gt(0)] = 2.0,
+        lasts: Annotated[float, Unit("s"), Gt(0)] = 30.0,
+    ):
+        """every: time from one event to the next.
+
+        lasts: time constant of the process.
+        """
+        self._every = nanoseconds(every)
+        self._correlation = math.exp(-every / lasts)
+        self._z: float | None = None
+        self._next: int | None = None
+
+    def update(self) -> None:
+        if self._next is None:
+            menus = self.i_menu.select("menu")
+            if not menus:
+                return
+            self._next = menus[0][0]
+        given = []
+        while self._next <= self.now:
+            new = float(self.rng.standard_normal())
+            kept = self._correlation
+            self._z = new if self._z is None else kept * self._z + math.sqrt(1 - kept**2) * new
+            event = Engagement(index=round(math.exp(self._z / 4), 6), z=round(self._z, 6))
+            given.append(event.at(self._next))
+            self._next += self._every
+        self.wake = self._next
+        if given:
+            self.o = EventFrame.of(*given)
 
 
 class SimulatedErrorPotential(Node):

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from volition.core import EventFrame
-from volition.core.events import Calibration, Choice, Menu, Option
+from volition.core.events import Calibration, Choice, Engagement, Menu, Option
 from volition.core.node import drive
-from volition.nodes.simulate.evidence import SimulatedChannel, SimulatedErrorPotential, look_ratios, shifted_ratio
+from volition.nodes.simulate.evidence import (
+    SimulatedChannel,
+    SimulatedEngagement,
+    SimulatedErrorPotential,
+    look_ratios,
+    shifted_ratio,
+)
 
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND
@@ -103,3 +109,23 @@ def test_a_mistake_is_seen_in_the_error_potential():
         found[wrong].append(data["llr"]["wrong"])
     assert np.mean(found[True]) == pytest.approx(2.0, abs=0.2)
     assert np.mean(found[False]) == pytest.approx(-2.0, abs=0.2)
+
+
+def test_engagement_comes_and_goes_with_the_memory_that_is_stated():
+    node = SimulatedEngagement(every=1.0, lasts=10.0)
+    assert drive(node, now=at(0)) == {} and node.wake is None
+    out = drive(node, now=at(20_000), i_menu=menu(0, 1))
+    z = np.array([data["z"] for _, _, data in out["o"]])
+    assert len(z) == 20_001 and z.std() == pytest.approx(1.0, abs=0.1)
+    assert np.corrcoef(z[:-1], z[1:])[0, 1] == pytest.approx(np.exp(-0.1), abs=0.02)
+
+
+def test_the_drowsy_look_elsewhere_more_often():
+    def right(z: float) -> float:
+        node = SimulatedChannel(accuracy=0.9, every=0.1, drowsy=0.2)
+        drive(node, now=at(0), i_menu=menu(0, 1), i_engagement=EventFrame.of(Engagement(index=1.0, z=z).at(at(0))))
+        drive(node, now=at(0), i_attend=attend(0, "3", 1))
+        return np.mean([max(llr, key=llr.get) == "3" for _, llr in told(drive(node, now=at(400)))])
+
+    assert right(1.0) == pytest.approx(0.9, abs=0.02)
+    assert right(-2.0) == pytest.approx(0.5, abs=0.03)

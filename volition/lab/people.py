@@ -20,10 +20,11 @@ CHANNELS = {
     "scores": ("scores",),
     "doubts": ("doubts", "error"),
     "gaze": ("eyes", "gaze_on_box"),
+    "engagement": ("alertness",),
     "epochs": ("answers", "decoder"),
 }
-"""Nodes of the app by channel: looks of a stated accuracy, scores of a stated d', error potentials, gaze in pixels, and
-flashes answered by a real person's EEG."""
+"""Nodes of the app by channel: looks of a stated accuracy, scores of a stated d', error potentials, gaze in pixels,
+alertness that comes and goes, and flashes answered by a real person's EEG."""
 
 
 @dataclass(frozen=True)
