@@ -47,22 +47,18 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *lines))
 
 
-def percent(row: Row, key: str, digits: int = 1) -> str:
-    """A share and its interval, in percent."""
-    value, ends = row.get(key), row.get(f"{key}_ci95")
-    if value is None:
-        return "-"
-    text = f"{100 * value:.{digits}f} %"
-    return text if not ends else f"{text} [{100 * ends[0]:.{digits}f}, {100 * ends[1]:.{digits}f}]"
-
-
-def number(row: Row, key: str, digits: int = 1) -> str:
+def number(row: Row, key: str, digits: int = 1, factor: float = 1.0, unit: str = "") -> str:
     """A number and its interval."""
     value, ends = row.get(key), row.get(f"{key}_ci95")
     if value is None:
         return "-"
-    text = f"{value:.{digits}f}"
-    return text if not ends else f"{text} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
+    text = f"{factor * value:.{digits}f}{unit}"
+    return text if not ends else f"{text} [{factor * ends[0]:.{digits}f}, {factor * ends[1]:.{digits}f}]"
+
+
+def percent(row: Row, key: str, digits: int = 1) -> str:
+    """A share and its interval, in percent."""
+    return number(row, key, digits, 100.0, " %")
 
 
 def _oracle(rows: Sequence[Row]) -> str:
