@@ -41,11 +41,8 @@ from models.precision import quick_dtype
 from volition.core import LoadError
 from volition.nodes.text.find import SMOLLM2, original_model
 from volition.nodes.text.llama import LanguageModel
-from volition.nodes.text.prompt import EVERYDAY
 
 SAVE_EVERY, MEASURE_EVERY = 300.0, 600.0  # seconds
-
-FRAMES = {False: EVERYDAY.cased, True: EVERYDAY.lower}
 
 CHECKPOINT, DECAYED = "checkpoint.safetensors", "decayed.safetensors"
 
@@ -65,7 +62,6 @@ class Settings:
     rows: int = 12  # sequences of a step
     lower: float = 0.67  # share of documents in lower case
     mixed: float = 0.6  # share of documents whose lines are shuffled with those of others
-    framed: float = 0.0  # share of sequences that begin with the program's frame
     frequent: int = 8192  # tokens that are always in the loss; the others are sampled
     sampled: int = 2048
     seed: int = 0
@@ -89,8 +85,7 @@ class Trainer:
     def _sequences(self) -> Iterator[tuple[list[int], int]]:
         s = self.settings
         stream = documents(self._data, languages=("en",), seed=s.seed, lower=s.lower)
-        mixed = mix(stream, s.mixed, random.Random(s.seed))
-        return sequences(mixed, self._tokenise, s.length, FRAMES, s.framed, random.Random(f"{s.seed} frames"))
+        return sequences(mix(stream, s.mixed, random.Random(s.seed)), self._tokenise, s.length)
 
     @property
     def tokens(self) -> int:
@@ -246,7 +241,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hours", type=float, default=math.inf)
     parser.add_argument("--rate", type=float, help="learning rate, if it is to change")
-    parser.add_argument("--framed", type=float, help="share of sequences that begin with the frame, if it is to change")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--decay", type=int, metavar="STEPS", help="lower the rate to nothing in so many steps")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the adapter (decayed, if there is one)")
@@ -271,8 +265,8 @@ def _work(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     checkpoint = options.out / CHECKPOINT
     settings = saved_settings(checkpoint) if options.resume or options.decay or options.export else Settings()
-    changed = {name: value for name in ("rate", "framed") if (value := getattr(options, name)) is not None}
-    settings = replace(settings, **changed)
+    if options.rate is not None:
+        settings = replace(settings, rate=options.rate)
     base = requantised(original_model(SMOLLM2), options.out)
     model = with_lora(load_base(base, quick_dtype()), settings.rank, settings.alpha, settings.seed)
     tokenise = LanguageModel(base, threads=1).tokenise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -36,41 +36,20 @@ def mix(stream: Iterable[str], share: float, rng: random.Random, pool: int = 400
                 yield "".join(loose.pop() for _ in range(8))
 
 
-def sequences(
-    stream: Iterable[str],
-    tokenise: Tokeniser,
-    length: int,
-    frames: Mapping[bool, str] | None = None,
-    share: float = 0.0,
-    rng: random.Random | None = None,
-) -> Iterator[tuple[list[int], int]]:
-    """Sequences of ``length + 1`` tokens, and how many at their beginning nothing is to be learned from.
+def sequences(stream: Iterable[str], tokenise: Tokeniser, length: int) -> Iterator[tuple[list[int], int]]:
+    """Sequences of ``length + 1`` tokens that begin with a line, and how many tokens that first line has.
 
     Documents follow each other without a mark, as lines do in the prompt. A line cut at the end is not gone on with.
-    Nothing is learned from the first line, as what it is about cannot be known; nor from a frame.
-
-    Parameters
-    ----------
-    frames
-        What the program's prompt begins with, by whether it is in lower case.
-    share
-        Of the sequences that begin with the frame in the style of what follows, as the person's text does.
-    rng
-        Says which.
     """
     kept: list[int] = []
     first = 0
     for document in stream:
-        lower = document == document.lower()
         for line in document.splitlines(keepends=True):
-            if not kept and frames and rng is not None and rng.random() < share:
-                kept = tokenise(frames[lower])
-                first = len(kept)
             tokens = tokenise(line)
-            first = first or min(len(tokens), length // 4)
+            first = first or len(tokens)
             kept += tokens
             if len(kept) > length:
-                yield kept[: length + 1], first
+                yield kept[: length + 1], min(first, length // 4)
                 kept, first = [], 0
 
 

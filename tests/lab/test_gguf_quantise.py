@@ -105,6 +105,9 @@ def test_the_best_takes_its_place_alone(tiny, tmp_path, monkeypatch):
     assert [path.name for path in folder.iterdir()] == ["iq4_nl.gguf"]
     assert answer["path"] == str(folder / "iq4_nl.gguf")
     assert known_choice(tiny)["chosen"] == "iq4_nl"
+    adapter = tmp_path / "new.gguf"
+    adapter.write_bytes(b"another adapter")
+    assert known_choice(tiny, {str(adapter): 1.0}) is None  # under which another type may be the best
 
 
 def test_the_file_as_it_is_may_be_the_best(tiny, tmp_path, monkeypatch):

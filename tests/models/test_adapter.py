@@ -303,17 +303,6 @@ def test_sequences_begin_with_a_line_and_lose_nothing_in_between():
     assert found == [("ab\ncde\nf", 1), ("ghij\nk\nl", 1)]
 
 
-def test_sequences_may_begin_with_the_frame_in_the_style_of_what_follows():
-    documents = ["ab\ncde\n", "F\n", "Ghij\nk\n", "lmnop\nq\n"]
-    frames = {True: "hi\n", False: "Hi\n"}
-    found = list(sequences(documents, tokenise, 7, frames, 1.0, random.Random(0)))
-    rows = [(bytes(tokens).decode(), first) for tokens, first in found]
-    assert rows == [("hi\nab\ncd", 3), ("Hi\nF\nGhi", 3), ("Hi\nk\nlmn", 3)]
-    assert list(sequences(documents, tokenise, 7, frames, 0.0, random.Random(0))) == list(
-        sequences(documents, tokenise, 7)
-    )
-
-
 def test_frequent_tokens_are_counted():
     assert frequent_tokens([([5, 5, 2], 0), ([2, 5, 9], 0)], 2).tolist() == [2, 5]
 

@@ -111,13 +111,13 @@ def quantise(
             raise LoadError(f"--type {kind}: there are {', '.join((AUTO, *KINDS))}")
         source = original_model(model)
         own = out is None and is_name(model)
-        value = known_choice(source) if own and kind == AUTO and not again else None
+        adapters = default_adapters(model)
+        value = known_choice(source, adapters) if own and kind == AUTO and not again else None
         if value is not None and (prepared(source) or value["chosen"] == "as shipped"):
             value = {**value, "path": str(find_model(model)), "made": False}
         else:
             with show.bar(f"re-packing {model}") as progress:
                 places = _Places(source, out, own, kind)
-                adapters = default_adapters(model)
                 value = prepare(source, places, kind, adapters=adapters, threads=threads, progress=progress)
                 places.tidy(Path(value["path"]))
             value["made"] = value["path"] != str(source)

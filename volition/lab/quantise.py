@@ -7,6 +7,7 @@ which evaluates a prompt in less than half the time of Q4_1.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import re
 import shutil
@@ -203,16 +204,22 @@ def prepare(
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
-    answer = {"chosen": chosen["type"], "rows": rows}
+    answer = {"chosen": chosen["type"], "rows": rows, "adapters": _known_by(adapters)}
     if kind == AUTO:
         keep_measurement(source, {**(measurement(source) or {}), "choice": answer})
     return answer | {"path": str(path)}
 
 
-def known_choice(source: Path) -> dict[str, Any] | None:
-    """What ``prepare`` with ``auto`` chose for a file here; None when it has to try."""
+def known_choice(source: Path, adapters: Mapping[str, float] | None = None) -> dict[str, Any] | None:
+    """What ``prepare`` with ``auto`` chose for a file here, under the same adapters; None when it has to try."""
     found = (measurement(source) or {}).get("choice")
-    return found if isinstance(found, dict) else None
+    known = isinstance(found, dict) and found.get("adapters") == _known_by(adapters)
+    return found if known else None
+
+
+def _known_by(adapters: Mapping[str, float] | None) -> dict[str, float]:
+    """Adapters by what is in their files, and their scales."""
+    return {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]: scale for path, scale in (adapters or {}).items()}
 
 
 def _portions(progress: Progress | None, n: int) -> list[Progress]:
