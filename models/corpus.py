@@ -59,9 +59,9 @@ _PUBLIC = "public domain"
 # then the weights with which the mixture of all of them is best (EM). Tatoeba 1.88 alone, our own sentences
 # 1.93-2.05, Common Voice 1.99, stories and fiction 2.2, self-dialogues 2.24, requests to an assistant 2.4-2.6,
 # banking 3.2; all mixed 1.583, and half of that mixture is our own (1.611 with half of them). The weights below are
-# those of the mixture, with a little less for our own, which would be read too often, and more for large dialogues.
-# Left out: what got no weight (SNIPS, MultiWOZ, the narrative of English fiction), and the four share-alike texts,
-# without which the mixture is no worse (by .003 bits at most).
+# those of the mixture, with a little less for our own, which are read too often when a training is long, and more for
+# large dialogues. Left out: what got no weight (SNIPS, MultiWOZ, the narrative of English fiction), and the four
+# share-alike texts, without which the mixture is no worse (by .003 bits at most).
 SOURCES = (
     Source("en_sent_everyday", 40, _CC0, "this project", own=True),
     Source("en_sent_tatoeba", 24, "CC-BY 2.0 FR", '"Tatoeba" (tatoeba.org) and manythings.org/anki'),
