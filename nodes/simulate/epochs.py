@@ -21,6 +21,9 @@ from volition.core.clock import nanoseconds
 from volition.core.ports import EpochsSpec, Spec
 
 
+_PARTS = ("attended", "ignored", "channels", "rate", "start", "unit")
+
+
 @dataclass(frozen=True)
 class Bank:
     """Epochs of one person and recording.
@@ -72,23 +75,30 @@ class Bank:
             When the file is missing or holds something else.
         """
         try:
-            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                bank = cls(
-                    file["attended"],
-                    file["ignored"],
-                    tuple(map(str, file["channels"])),
-                    float(file["rate"]),
-                    float(file["start"]),
-                    str(file["unit"]),
-                )
+            with zipfile.ZipFile(path) as file:
+                parts = {name: _array(file, name) for name in _PARTS}
         except OSError as error:
             raise LoadError(f"bank {str(path)!r}: {error.strerror or error}") from None
-        except (KeyError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise LoadError(f"bank {str(path)!r} is no file of epochs: {error}") from None
+        bank = cls(
+            parts["attended"],
+            parts["ignored"],
+            tuple(map(str, parts["channels"])),
+            float(parts["rate"]),
+            float(parts["start"]),
+            str(parts["unit"]),
+        )
         shapes = {part.shape[1:] for part in (bank.attended, bank.ignored)}
         if len(shapes) != 1 or not len(bank.attended) or not len(bank.ignored):
             raise LoadError(f"bank {str(path)!r}: expected epochs of one shape, some attended and some not")
         return bank
+
+
+def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    """One array of an ``.npz`` file; one that would have to be unpickled is refused."""
+    with file.open(f"{name}.npy") as part:
+        return np.asarray(np.lib.format.read_array(part, allow_pickle=False))
 
 
 class ResampledEpochs(Node):

@@ -226,12 +226,12 @@ def test_settings_that_changed_nothing_are_reported(generator):
     assert [data["message"] for _, _, data in generator.take_reports()] == ["the adapter a.gguf changes nothing"]
 
 
-def test_live_there_is_a_deadline_and_in_a_replay_there_is_none(monkeypatch):
+def test_live_there_is_a_deadline_and_on_virtual_time_there_is_none(monkeypatch):
     monkeypatch.setattr(module, "ModelProcess", Scripted)
     found = []
-    for driven, muted in [(True, False), (True, True), (False, False)]:
+    for driven, virtual in [(True, False), (True, True), (False, False)]:
         generator = Generator(deadline=0.3)
-        generator.engine_driven, generator.muted = driven, muted
+        generator.engine_driven, generator.virtual = driven, virtual
         generator.start()
         found.append((generator._process.deadline, generator._process.ahead))
     assert found == [(0.3, True), (None, False), (None, False)]
