@@ -20,7 +20,6 @@ from volition.core import EpochFrame, EpochsOut, EventsIn, LoadError, Node
 from volition.core.clock import nanoseconds
 from volition.core.ports import EpochsSpec, Spec
 
-
 _PARTS = ("attended", "ignored", "channels", "rate", "start", "unit")
 
 
@@ -97,8 +96,9 @@ class Bank:
 
 def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:
     """One array of an ``.npz`` file; one that would have to be unpickled is refused."""
+    read: Any = np.lib.format.read_array
     with file.open(f"{name}.npy") as part:
-        return np.asarray(np.lib.format.read_array(part, allow_pickle=False))
+        return np.asarray(read(part, allow_pickle=False))
 
 
 class ResampledEpochs(Node):
