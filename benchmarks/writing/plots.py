@@ -35,9 +35,7 @@ def _channels(rows: Sequence[Row], path: Path) -> Path:
             marker="o",
             label=name,
         )
-    axes.legend(frameon=False, fontsize=8)
-    drawn.savefig(path)
-    return path
+    return _saved(drawn, path)
 
 
 def _stopping(rows: Sequence[Row], path: Path) -> Path:
@@ -62,6 +60,12 @@ def _learning(rows: Sequence[Row], path: Path) -> Path:
         axes.plot(
             tenths, [100 * saved for saved in row["deciles"]], style, marker="o", markersize=3, label=row["learned"]
         )
-    axes.legend(frameon=False, fontsize=7)
+    return _saved(drawn, path)
+
+
+def _saved(drawn: Any, path: Path) -> Path:
+    """Written with the legend beside the curves."""
+    drawn.set_size_inches(7.4, 3.6)
+    drawn.legend(loc="outside right upper", frameon=False, fontsize=8)
     drawn.savefig(path)
     return path
