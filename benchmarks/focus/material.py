@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from volition.lab.lm import spread
 from volition.nodes.text.spelling import is_function_word, normalised, stem
 
 FEWEST = 4
@@ -56,9 +57,8 @@ def positions(phrases: Sequence[str], n: int, rng: np.random.Generator) -> list[
     """
     known = [(line, content_words(line)) for line in dict.fromkeys(phrases) if len(line.split()) >= FEWEST]
     every = [(k, place, word) for k, (_, found) in enumerate(known) for place, word in found]
-    chosen = np.linspace(0, len(every) - 1, min(n, len(every))).round().astype(int)
     found = []
-    for k, place, word in (every[c] for c in chosen):
+    for k, place, word in spread(every, n):
         line = known[k][0]
         text = " ".join(line.split()[:place])
         found.append(Position(text, word, _others(every, k, {stem(w) for w in line.split()}, rng)))

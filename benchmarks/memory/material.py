@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from volition.core import LoadError
+from volition.lab.lm import spread
 from volition.nodes.text.memory import Memory, read_note
 from volition.nodes.text.retrieval import passages
 
@@ -55,8 +54,7 @@ def cut(notes: Mapping[str, str], n: int) -> tuple[Memory, list[Written]]:
         memory.add_note(name, "\n".join(parts[::2]))
         rest += [(part.split(), name) for part in parts[1::2]]
     rest = [(words, name) for words, name in rest if len(words) >= _FEWEST]
-    chosen = np.linspace(0, len(rest) - 1, min(n, len(rest))).round().astype(int)
-    return memory, [halved(*rest[k]) for k in chosen]
+    return memory, [halved(words, name) for words, name in spread(rest, n)]
 
 
 def halved(words: list[str], note: str) -> Written:

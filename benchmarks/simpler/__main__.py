@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import platformdirs
 
 from benchmarks.simpler.curves import CURVES, Bench
@@ -21,18 +20,9 @@ from benchmarks.simpler.page import write_page
 from benchmarks.simpler.plots import write_plots
 from benchmarks.store import Store
 from volition.core import LoadError
-from volition.lab.lm import read_phrases
+from volition.lab.lm import read_phrases, spread
 
 ARPA = "lm_dec19_char_12gram_1e-5.arpa"
-
-
-def spread(lines: Sequence[str], n: int) -> list[str]:
-    """At most ``n`` lines, spread evenly over all.
-
-    >>> spread(["a", "b", "c", "d", "e"], 3)
-    ['a', 'c', 'e']
-    """
-    return [lines[k] for k in np.linspace(0, len(lines) - 1, min(n, len(lines))).round().astype(int)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.store import Row, Store, digest, digest_of
+from volition.lab.lm import spread
 from volition.lab.people import PEOPLE, Person
-from volition.lab.writing import Plan, spread, write
+from volition.lab.writing import Plan, write
 from volition.lab.writing_figures import figures
 from volition.nodes.text.find import EMBEDDED, SMOLLM2, TABLE, default_adapters, find_model
 

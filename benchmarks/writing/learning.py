@@ -21,9 +21,10 @@ import numpy as np
 from benchmarks.store import Row, digest_of
 from benchmarks.writing.experiments import Bench, inputs
 from volition.lab import writing
+from volition.lab.lm import spread
 from volition.lab.people import PEOPLE
 from volition.lab.scribe import Written
-from volition.lab.writing import Plan, spread, write
+from volition.lab.writing import Plan, write
 from volition.nodes.text.find import EMBEDDED
 
 PHRASES = 300

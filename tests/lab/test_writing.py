@@ -9,9 +9,10 @@ import pytest
 
 from volition.core import LoadError
 from volition.lab import writing
+from volition.lab.lm import spread
 from volition.lab.people import PEOPLE, Person, find_person
 from volition.lab.scribe import GIVE_UP, Selection, Written
-from volition.lab.writing import Plan, letters_only, spread, write, write_all
+from volition.lab.writing import Plan, letters_only, write, write_all
 from volition.lab.writing_figures import LETTER_BITS, bits_of_the_person, calibration_error, figures, wolpaw
 from volition.lab.writing_report import page
 

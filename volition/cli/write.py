@@ -48,9 +48,9 @@ def write(
 
     Example: volition write --phrases phrases.txt --user oracle --limit 100
     """
-    from volition.lab.lm import read_phrases
+    from volition.lab.lm import read_phrases, spread
     from volition.lab.people import find_person
-    from volition.lab.writing import Plan, spread, write_all
+    from volition.lab.writing import Plan, write_all
     from volition.lab.writing_report import page
 
     with show.sentences():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from volition.nodes.text.prompt import EVERYDAY, Frame, find_frame, is_cased, se
 from volition.nodes.text.proposals import Limits, propose, split
 from volition.nodes.text.steering import Steering, prove
 from volition.nodes.text.words import Words
+
+T = TypeVar("T")
 
 RANKS = (3, 5)
 """How many offered words a next word may be among to count as a hit."""
@@ -57,6 +59,16 @@ def read_phrases(path: str | Path) -> list[str]:
     if not phrases:
         raise LoadError(f"phrases {str(path)!r}: the file holds no line; it takes one phrase a line")
     return phrases
+
+
+def spread(items: Sequence[T], n: int | None) -> list[T]:
+    """At most ``n`` of some items, spread evenly over all; all of them for None.
+
+    >>> spread("abcde", 3), spread("ab", 3)
+    (['a', 'c', 'e'], ['a', 'b'])
+    """
+    n = len(items) if n is None else min(n, len(items))
+    return [items[k] for k in np.linspace(0, len(items) - 1, n).round().astype(int)]
 
 
 def mostly_cased(phrases: Sequence[str]) -> bool:
@@ -218,9 +230,9 @@ def evaluate(
         prompt = [token for part in parts for token in part]
         tokens = [language.tokenise(line) for line in lines]
         half = 0.5 if n_hits else 1.0
-        scores = scored(language, prompt, tokens, _portion(progress, 0.0, half))
-        some = [lines[n] for n in np.linspace(0, len(lines) - 1, min(n_hits, len(lines))).round().astype(int)]
-        hit = hits(some, offering(language, chosen, cased), _portion(progress, half, 1.0))
+        scores = scored(language, prompt, tokens, portion(progress, 0.0, half))
+        some = spread(lines, n_hits)
+        hit = hits(some, offering(language, chosen, cased), portion(progress, half, 1.0))
     bits = np.array([-score.sum() / np.log(2) for score in scores])
     characters = np.array([len(line) for line in lines])
     return {
@@ -254,7 +266,8 @@ def scored(
         scorer.close()
 
 
-def _portion(progress: Progress | None, start: float, end: float) -> Progress | None:
+def portion(progress: Progress | None, start: float, end: float) -> Progress | None:
+    """What reports on a part of the whole, from ``start`` to ``end`` of it."""
     if progress is None:
         return None
     report = progress

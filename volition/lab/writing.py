@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from volition.core.errors import LoadError, SessionError
 from volition.engine.virtual import VirtualApp
+from volition.lab.lm import portion
 from volition.lab.people import PEOPLE, Person
 from volition.lab.scribe import START, Scribe, Written
 from volition.nodes.text.find import SMOLLM2, TABLE
@@ -119,13 +118,6 @@ class Run:
     figures: dict[str, Any]
 
 
-def spread(lines: Sequence[str], limit: int | None) -> list[str]:
-    """At most ``limit`` lines, spread evenly."""
-    if limit is None or limit >= len(lines):
-        return list(lines)
-    return [lines[n] for n in np.linspace(0, len(lines) - 1, limit).round().astype(int)]
-
-
 def write(plan: Plan, phrases: Sequence[str], progress: Progress | None = None) -> list[Written]:
     """Phrases in sittings of ``SITTING``, in their order.
 
@@ -209,7 +201,7 @@ def write_all(
         plans |= _others(plan)
     found: list[Run] = []
     for number, (name, other) in enumerate(plans.items()):
-        part = None if progress is None else _portion(progress, number, len(plans))
+        part = portion(progress, number / len(plans), (number + 1) / len(plans))
         written = write(other, phrases, part)
         found.append(Run(name, written, figures(written)))
     if compare:
@@ -229,7 +221,3 @@ def _others(plan: Plan) -> dict[str, Plan]:
     if plan.person.name != "oracle":
         others["oracle"] = replace(plan, person=PEOPLE["oracle"])
     return others
-
-
-def _portion(progress: Progress, number: int, total: int) -> Progress:
-    return lambda part: progress((number + part) / total)
