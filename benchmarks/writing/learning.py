@@ -20,7 +20,6 @@ import numpy as np
 
 from benchmarks.store import Row, digest_of
 from benchmarks.writing.experiments import Bench, inputs
-from volition.lab import writing
 from volition.lab.lm import spread
 from volition.lab.people import PEOPLE
 from volition.lab.scribe import Written
@@ -132,16 +131,12 @@ def learning(bench: Bench) -> Iterator[Row]:
 
 def _session(plan: Plan, phrases: list[str], taste: dict[str, Any] | None) -> Row:
     """One sitting of all phrases."""
-    before = writing.SITTING
-    writing.SITTING = len(phrases)
-    try:
-        if taste is None:
-            return _deciles(write(plan, phrases))
-        with profile(taste) as name:
-            generator = {**plan.params.get("generator", {}), "profile": name}
-            return _deciles(write(replace(plan, params={**plan.params, "generator": generator}), phrases))
-    finally:
-        writing.SITTING = before
+    plan = replace(plan, sitting=len(phrases))
+    if taste is None:
+        return _deciles(write(plan, phrases))
+    with profile(taste) as name:
+        generator = {**plan.params.get("generator", {}), "profile": name}
+        return _deciles(write(replace(plan, params={**plan.params, "generator": generator}), phrases))
 
 
 def _deciles(written: Sequence[Written]) -> Row:

@@ -78,13 +78,6 @@ class VirtualApp:
                 box = by_id[edge.target_graph].mailbox(edge.target_node, edge.target_port, edge.name)
                 self._out.setdefault(edge.source_graph, []).append((edge, box))
 
-    def node(self, name: str) -> Any:
-        """The node with an id; a KeyError when there is none."""
-        for graph in self.graphs:
-            if name in graph.nodes:
-                return graph.nodes[name]
-        raise KeyError(name)
-
     @property
     def deadline(self) -> int | None:
         """When the next timer is due, in ns UTC; None when there is none."""

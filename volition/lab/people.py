@@ -9,7 +9,7 @@ from typing import Any
 
 from volition.core.errors import LoadError
 from volition.core.places import find
-from volition.engine.app import App
+from volition.engine.app import App, with_params
 from volition.engine.load import load
 
 GRAPH = "simulated.yaml"
@@ -56,8 +56,6 @@ class Person:
         LoadError
             When a parameter is of a node that the person does not have.
         """
-        from volition.engine.app import with_params
-
         unused = {node for name, nodes in CHANNELS.items() if name not in self.channels for node in nodes}
         real = "epochs" in self.channels
         app = without(load(find("graphs", WITH_EEG if real else GRAPH)), unused)

@@ -93,6 +93,8 @@ class Plan:
         Processes; the result does not depend on them.
     dask
         Address of a Dask scheduler to use in their place.
+    sitting
+        Phrases that are written one after the other in one app.
     """
 
     person: Person
@@ -101,6 +103,7 @@ class Plan:
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     jobs: int = 1
     dask: str = ""
+    sitting: int = SITTING
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """All parameters that replace the person's."""
@@ -119,7 +122,7 @@ class Run:
 
 
 def write(plan: Plan, phrases: Sequence[str], progress: Progress | None = None) -> list[Written]:
-    """Phrases in sittings of ``SITTING``, in their order.
+    """Phrases in sittings, in their order.
 
     Parameters
     ----------
@@ -137,7 +140,7 @@ def write(plan: Plan, phrases: Sequence[str], progress: Progress | None = None) 
     """
     from joblib import Parallel, delayed, parallel_config
 
-    parts = [list(phrases[n : n + SITTING]) for n in range(0, len(phrases), SITTING)]
+    parts = [list(phrases[n : n + plan.sitting]) for n in range(0, len(phrases), plan.sitting)]
     given = plan.settings()
     tasks = (delayed(sitting)(plan.person, part, plan.seed * 100_003 + n, given) for n, part in enumerate(parts))
     found: list[Written] = []
