@@ -10,22 +10,6 @@ import typer
 from volition.cli import show
 from volition.cli.run import Set, overrides
 
-ROWS = {
-    "keystroke_savings": ("keystrokes saved", "{:.1%}"),
-    "selections_per_char": ("selections a character", "{:.3f}"),
-    "chars_per_min": ("characters a minute", "{:.1f}"),
-    "false_accept_rate": ("false accepts", "{:.2%}"),
-    "error_rate_left": ("errors left", "{:.2%}"),
-    "person_bits_per_char": ("bits of the person, a character", "{:.2f}"),
-    "model_bits_per_char": ("bits of the model, a character", "{:.2f}"),
-    "coverage": ("menus with what is wanted", "{:.1%}"),
-    "none_rate": ("none of these", "{:.1%}"),
-    "ece": ("calibration error", "{:.3f}"),
-    "mutual_information_bits": ("bits told, a choice", "{:.2f}"),
-    "itr_bits_per_min": ("bits a minute (Wolpaw)", "{:.1f}"),
-    "utility_bits_per_min": ("utility, bits a minute", "{:.1f}"),
-}
-
 
 def write(
     phrases: Annotated[str, typer.Option("--phrases", "-p", metavar="FILE", help="UTF-8 text, one phrase a line.")],
@@ -73,17 +57,17 @@ def write(
 
 def _table(runs: list[tuple[str, dict[str, Any]]]) -> str:
     """A column a run, its interval beside a single one."""
+    from volition.lab.writing_figures import TITLES, shown
+
     single = len(runs) == 1
-    width = max(len(title) for title, _ in ROWS.values()) + 2
+    width = max(len(title) for title, _ in TITLES.values()) + 2
     lines = [] if single else [" " * width + "".join(f"{name:>16}" for name, _ in runs)]
-    for key, (title, form) in ROWS.items():
+    for key, (title, _) in TITLES.items():
         cells = []
         for _, figures in runs:
-            value = figures.get(key)
-            cell = "-" if value is None else form.format(value)
-            ends = figures.get(f"{key}_ci95")
-            if single and ends and value is not None:
-                cell += f"   95 % within {form.format(ends[0])} and {form.format(ends[1])}"
+            cell, *ends = shown(figures, key)
+            if single and ends:
+                cell += f"   95 % within {ends[0]} and {ends[1]}"
             cells.append(cell if single else f"{cell:>16}")
         lines.append(f"{title:<{width}}{''.join(cells)}")
     figures = runs[0][1]

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,23 @@ from volition.lab.scribe import NONE, Selection, Written
 
 LETTER_BITS = math.log2(27)
 """Of a letter or space, all alike."""
+
+TITLES = {
+    "keystroke_savings": ("keystrokes saved", "{:.1%}"),
+    "selections_per_char": ("selections a character", "{:.3f}"),
+    "chars_per_min": ("characters a minute", "{:.1f}"),
+    "false_accept_rate": ("false accepts", "{:.2%}"),
+    "error_rate_left": ("errors left", "{:.2%}"),
+    "person_bits_per_char": ("bits of the person, a character", "{:.2f}"),
+    "model_bits_per_char": ("bits of the model, a character", "{:.2f}"),
+    "coverage": ("menus with what is wanted", "{:.1%}"),
+    "none_rate": ("none of these", "{:.1%}"),
+    "ece": ("calibration error", "{:.3f}"),
+    "mutual_information_bits": ("bits told, a choice", "{:.2f}"),
+    "itr_bits_per_min": ("bits a minute (Wolpaw)", "{:.1f}"),
+    "utility_bits_per_min": ("utility, bits a minute", "{:.1f}"),
+}
+"""What the main figures are called, and how they are written."""
 
 _RESAMPLES = 2000
 _BINS = 10
@@ -126,6 +143,18 @@ def _rates(choices: Sequence[Selection], took: float) -> dict[str, Any]:
         "mutual_information_bits": round(float(np.mean(told)), 6) if told else None,
         "utility_bits_per_min": round(gain * per_minute, 6),
     }
+
+
+def shown(figures: Mapping[str, Any], key: str) -> list[str]:
+    """A figure as it is written, and the ends of its interval where it has one.
+
+    >>> shown({"ece": 0.0123}, "ece"), shown({"ece": None}, "ece")
+    (['0.012'], ['-'])
+    """
+    value, ends = figures.get(key), figures.get(f"{key}_ci95")
+    if value is None:
+        return ["-"]
+    return [TITLES[key][1].format(each) for each in (value, *(ends or ()))]
 
 
 def wolpaw(right: float, places: float) -> float:

@@ -12,20 +12,7 @@ import numpy as np
 
 from volition.lab.scribe import Written
 from volition.lab.writing import Run
-
-_TITLES = {
-    "keystroke_savings": ("Keystrokes saved", 100.0, "%"),
-    "chars_per_min": ("Characters a minute", 1.0, ""),
-    "false_accept_rate": ("False accepts", 100.0, "%"),
-    "error_rate_left": ("Errors left", 100.0, "%"),
-    "person_bits_per_char": ("Bits of the person, a character", 1.0, ""),
-    "model_bits_per_char": ("Bits of the model, a character", 1.0, ""),
-    "coverage": ("Menus with what is wanted", 100.0, "%"),
-    "none_rate": ("None of these", 100.0, "%"),
-    "ece": ("Calibration error", 1.0, ""),
-    "itr_bits_per_min": ("Bits a minute (Wolpaw)", 1.0, ""),
-    "utility_bits_per_min": ("Utility, bits a minute", 1.0, ""),
-}
+from volition.lab.writing_figures import TITLES, shown
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -70,18 +57,14 @@ def page(runs: Sequence[Run], about: str) -> str:
 def _table(runs: Sequence[Run]) -> str:
     head = "".join(f"<th>{html.escape(run.name)}</th>" for run in runs)
     rows = []
-    for key, (title, factor, unit) in _TITLES.items():
-        cells = "".join(f"<td>{_cell(run.figures, key, factor, unit)}</td>" for run in runs)
-        rows.append(f"<tr><td>{title}</td>{cells}</tr>")
+    for key, (title, _) in TITLES.items():
+        cells = "".join(f"<td>{_cell(*shown(run.figures, key))}</td>" for run in runs)
+        rows.append(f"<tr><td>{title.capitalize()}</td>{cells}</tr>")
     return f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
-def _cell(figures: dict[str, Any], key: str, factor: float, unit: str) -> str:
-    value, ends = figures.get(key), figures.get(f"{key}_ci95")
-    if value is None:
-        return "-"
-    text = f"{factor * value:.3g}{unit}"
-    return text if not ends else f"{text}<br><small>{factor * ends[0]:.3g} .. {factor * ends[1]:.3g}</small>"
+def _cell(value: str, *ends: str) -> str:
+    return f"{value}<br><small>{ends[0]} .. {ends[1]}</small>" if ends else value
 
 
 def _phrases(written: Sequence[Written]) -> str:
