@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from volition.core import NodeError
-from volition.lab.score import own_context
+from volition.lab.score import OwnContext
 from volition.nodes.text.llama import LanguageModel
 from volition.nodes.text.native import library
 
@@ -15,38 +15,22 @@ _LONGEST = 512
 """In tokens; llama.cpp averages over what is evaluated in one go."""
 
 
-class Embedder:
+class Embedder(OwnContext):
     """The mean of a text's last hidden states.
 
-    Weights and adapters are those that ``model`` has when this is made; the context is its own. ``model`` must
-    outlive it. llama.cpp evaluates the logits of each token, too: up to a fifth of the time goes there.
+    llama.cpp evaluates the logits of each token, too: up to a fifth of the time goes there.
 
     Parameters
     ----------
     model
-        Whose weights and tokens are used.
-
-    Raises
-    ------
-    LoadError
-        When llama.cpp gives no context.
+        See ``OwnContext``.
     """
 
     def __init__(self, model: LanguageModel):
-        self._api = api = library()
+        pooling = library().LLAMA_POOLING_TYPE_MEAN
+        super().__init__(model, _LONGEST, _LONGEST, 1, n_seq_max=1, embeddings=True, pooling_type=pooling)
         self._model = model
-        pooling = api.LLAMA_POOLING_TYPE_MEAN
-        self.context = own_context(model, _LONGEST, _LONGEST, n_seq_max=1, embeddings=True, pooling_type=pooling)
-        self._memory = api.llama_get_memory(self.context)
-        self._batch = api.llama_batch_init(_LONGEST, 0, 1)
-        self._width = int(api.llama_model_n_embd(model._model))
-
-    def close(self) -> None:
-        """Free the context; may be called twice."""
-        if self.context:
-            self._api.llama_batch_free(self._batch)
-            self._api.llama_free(self.context)
-            self.context = None
+        self._width = int(self._api.llama_model_n_embd(model._model))
 
     def __call__(self, text: str) -> np.ndarray:
         """The vector of a text of a token or more, float64, shape (width,); of a long one, that of its beginning."""

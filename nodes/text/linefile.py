@@ -49,21 +49,11 @@ class LineFile:
     def read(self, begin: int = 0) -> list[dict[str, Any]]:
         """All objects from a byte of the file on, in the order they came in; ``damaged`` counts lines that are none."""
         self._seen = self._state()
-        self.damaged = 0
         try:
-            lines = self._bytes(begin).split(b"\n") if self._seen else []
+            data = self._bytes(begin) if self._seen else b""
         except OSError as error:
             raise LoadError(f"the {self.what} {self.path} cannot be read: {error.strerror}") from None
-        found = []
-        for line in filter(None, lines):
-            try:
-                value = json.loads(line)
-            except ValueError:
-                value = None
-            if isinstance(value, dict) and isinstance(value.get("text"), str):
-                found.append(value)
-            else:
-                self.damaged += 1
+        found, self.damaged = objects(data)
         return found
 
     def _bytes(self, begin: int) -> bytes:
@@ -114,6 +104,21 @@ class LineFile:
             os.fsync(file.fileno())
         fresh.replace(self.path)
         self._seen = self._state()
+
+
+def objects(data: bytes) -> tuple[list[dict[str, Any]], int]:
+    """The objects with a ``text`` among JSON lines, and how many lines hold something else."""
+    found, damaged = [], 0
+    for line in filter(None, data.split(b"\n")):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        if isinstance(value, dict) and isinstance(value.get("text"), str):
+            found.append(value)
+        else:
+            damaged += 1
+    return found, damaged
 
 
 def _line(value: Mapping[str, Any]) -> bytes:

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from volition.core import LoadError, NodeError
 from volition.nodes.text.choicelog import SENTENCE, Row, choice, result, sentence, sentences, valid, write_parquet
 from volition.nodes.text.learned import TASTE, Learned, Taste
-from volition.nodes.text.linefile import LineFile
+from volition.nodes.text.linefile import LineFile, objects
 from volition.nodes.text.memory import Memory, joined, own_file
 
 __all__ = ["OWN", "Profile", "choice", "find_profile", "sentence"]
@@ -330,7 +330,7 @@ class Profile:
                     raise LoadError(f"{path} is no exported profile")
                 texts = {info.filename: archive.read(info) for info in known}
             taste = TASTE.validate_python(json.loads(texts.get(TASTE_FILE, b"{}")))
-            rows, lines = (_lines(texts.get(name, b"")) for name in (LOG_FILE, MEMORY_FILE))
+            rows, lines = (objects(texts.get(name, b""))[0] for name in (LOG_FILE, MEMORY_FILE))
         except OSError as error:
             raise LoadError(f"{path} cannot be read: {error.strerror}") from None
         except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError):
@@ -352,16 +352,3 @@ def _offers(row: Row, sought: str) -> bool:
     """Whether an option of a menu, alone or after its text, holds the words."""
     texts = (row["text"], "")
     return any(sought in joined(before + option["text"]) for option in row["options"] for before in texts)
-
-
-def _lines(data: bytes) -> list[Row]:
-    """Objects of a file of JSON lines that have a text."""
-    found = []
-    for line in filter(None, data.split(b"\n")):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict) and isinstance(value.get("text"), str):
-            found.append(value)
-    return found

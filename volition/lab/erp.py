@@ -74,11 +74,8 @@ def calibrate(
         ``auc``, ``letters``, ``letters_right``, ``letters_total``, ... all cross-validated on this recording.
     """
     app = load(find("graphs", graph))
-    decoder, cutter = decoder_of(app)
-    session = _opened(session)
-    result = replay(app, session, taps=[(cutter, "o")], upto=decoder.id, progress=progress, digest=False)
-    earliest = _first_sample(session) + nanoseconds(skip)
-    epochs, n_early = _joined(result.taps[cutter, "o"], earliest)
+    epochs, n_early, dropped = cued_epochs(session, app, skip, progress)
+    _, cutter = decoder_of(app)
     targets = np.array([bool(data["target"]) for data in epochs.data])
     fitted = fit(epochs, targets, describe_preprocessing(app, cutter), settings)
     fitted.model.save(out)
@@ -94,7 +91,7 @@ def calibrate(
         "flashes": len(flashes),
         "targets": header.n_targets,
         "flashes_left_out": n_early + int((~fitted.usable).sum()),
-        "epochs_dropped": _count_dropped(result.reports),
+        "epochs_dropped": dropped,
         "n_filters": header.n_filters,
         "penalty": header.penalty,
         "preprocessing": header.preprocessing,
@@ -236,6 +233,33 @@ def _first_sample(session: Session | Mapping[str, Any]) -> int:
     )
     frames = [frame for some in streams for frame in (some if isinstance(some, (list, tuple)) else [some])]
     return min((int(f.times[0]) for f in frames if isinstance(f, SignalFrame) and len(f)), default=0)
+
+
+def cued_epochs(
+    session: str | Path | Session | Mapping[str, Any], app: App, skip: float, progress: Progress | None = None
+) -> tuple[EpochFrame, int, int]:
+    """The epochs that an app's ``ErpDecoder`` sees of a cued recording, how many were too early, how many dropped.
+
+    Parameters
+    ----------
+    session, app
+        The recording is replayed through the app up to its decoder.
+    skip
+        Seconds of the signal to leave out at the beginning.
+    progress
+        Called with the part that is done, 0..1.
+
+    Raises
+    ------
+    SessionError
+        When there are no labelled epochs, or the signal changes within the recording.
+    """
+    decoder, cutter = decoder_of(app)
+    session = _opened(session)
+    result = replay(app, session, taps=[(cutter, "o")], upto=decoder.id, progress=progress, digest=False)
+    earliest = _first_sample(session) + nanoseconds(skip)
+    epochs, early = _joined(result.taps[cutter, "o"], earliest)
+    return epochs, early, _count_dropped(result.reports)
 
 
 def decoder_of(app: App) -> tuple[NodeDef, str]:

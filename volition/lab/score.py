@@ -23,13 +23,19 @@ _BATCH = 64
 _SEQUENCES = 32
 
 
-def own_context(model: LanguageModel, n_ctx: int, n_batch: int, **settings: Any) -> Any:
-    """Another llama.cpp context for a model, under the adapters that the model has now.
+class OwnContext:
+    """Another llama.cpp context for a model, under the weights and adapters that the model has when this is made.
+
+    ``model`` must outlive it.
 
     Parameters
     ----------
+    model
+        Whose weights and tokens are used.
     n_ctx, n_batch
         Tokens that it holds, and that it evaluates in one go.
+    sequences
+        Most sequences that one token belongs to.
     settings
         Further fields of ``llama_context_params``.
 
@@ -38,47 +44,22 @@ def own_context(model: LanguageModel, n_ctx: int, n_batch: int, **settings: Any)
     LoadError
         When llama.cpp gives none.
     """
-    api = library()
-    given = api.llama_context_default_params()
-    given.n_ctx, given.n_batch, given.n_ubatch = n_ctx, n_batch, n_batch
-    given.flash_attn_type = 0  # as for menus; with it, results depend on how many rows go together
-    given.n_threads = given.n_threads_batch = model.threads
-    given.no_perf = True
-    for name, value in settings.items():
-        setattr(given, name, value)
-    context = api.llama_init_from_model(model._model, given)
-    if not context:
-        raise LoadError(f"model {str(model.path)!r} gives no context of {n_ctx} tokens")
-    Wheel(api, model._model, context).turn(model.steering)
-    return context
 
-
-class Scorer:
-    """Log-probabilities of whole phrases after one prompt, many phrases in one evaluation.
-
-    Phrases are arranged in a tree of tokens, so that what several begin with is evaluated once. Weights and
-    adapters are those that ``model`` has when this is made; the context is its own. ``model`` must outlive it.
-
-    Parameters
-    ----------
-    model
-        Whose weights and tokens are used.
-
-    Raises
-    ------
-    LoadError
-        When llama.cpp gives no context.
-    """
-
-    def __init__(self, model: LanguageModel):
+    def __init__(self, model: LanguageModel, n_ctx: int, n_batch: int, sequences: int, **settings: Any):
         self._api = api = library()
-        self._n_vocab = model.n_vocab
-        # Phrases share the prompt and what they begin with.
-        self.context = own_context(model, _WINDOW, _BATCH, n_seq_max=_SEQUENCES + 1, kv_unified=True)
+        given = api.llama_context_default_params()
+        given.n_ctx, given.n_batch, given.n_ubatch = n_ctx, n_batch, n_batch
+        given.flash_attn_type = 0  # as for menus; with it, results depend on how many rows go together
+        given.n_threads = given.n_threads_batch = model.threads
+        given.no_perf = True
+        for name, value in settings.items():
+            setattr(given, name, value)
+        self.context: Any = api.llama_init_from_model(model._model, given)
+        if not self.context:
+            raise LoadError(f"model {str(model.path)!r} gives no context of {n_ctx} tokens")
+        Wheel(api, model._model, self.context).turn(model.steering)
         self._memory = api.llama_get_memory(self.context)
-        self._batch = api.llama_batch_init(_BATCH, 0, _SEQUENCES)
-        self._length = 0
-        self._root = np.empty(0)
+        self._batch = api.llama_batch_init(n_batch, 0, sequences)
 
     def close(self) -> None:
         """Free the context; may be called twice."""
@@ -86,6 +67,25 @@ class Scorer:
             self._api.llama_batch_free(self._batch)
             self._api.llama_free(self.context)
             self.context = None
+
+
+class Scorer(OwnContext):
+    """Log-probabilities of whole phrases after one prompt, many phrases in one evaluation.
+
+    Phrases are arranged in a tree of tokens, so that what several begin with is evaluated once.
+
+    Parameters
+    ----------
+    model
+        See ``OwnContext``.
+    """
+
+    def __init__(self, model: LanguageModel):
+        # Phrases share the prompt and what they begin with.
+        super().__init__(model, _WINDOW, _BATCH, _SEQUENCES, n_seq_max=_SEQUENCES + 1, kv_unified=True)
+        self._n_vocab = model.n_vocab
+        self._length = 0
+        self._root = np.empty(0)
 
     def prompt(self, tokens: Sequence[int]) -> np.ndarray:
         """Take a new prompt; log-probabilities of the next token, shape (n_vocab,)."""

@@ -59,7 +59,7 @@ def _table(runs: Sequence[Run]) -> str:
     rows = []
     for key, (title, _) in TITLES.items():
         cells = "".join(f"<td>{_cell(*shown(run.figures, key))}</td>" for run in runs)
-        rows.append(f"<tr><td>{title.capitalize()}</td>{cells}</tr>")
+        rows.append(f"<tr><td>{title[:1].upper()}{title[1:]}</td>{cells}</tr>")
     return f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
