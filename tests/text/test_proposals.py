@@ -55,14 +55,15 @@ def test_half_typed_word_is_completed_whatever_its_tokens():
     model = ToyModel(5, sharpness=2.0)
     where = split("x ab", half_typed=True)
     assert where == Split("x", b" ab", 3)
-    options = propose(model, WORDS, where, ALL).options
+    # So many that the search looks at all spellings of the likely ones.
+    options = propose(model, WORDS, where, Limits(k=24, n_words=1, grow=1.0, steps=50)).options
     expected = brute_force(model, b" ab")
     assert len(options) >= 3
     for option in options:
         word = normalised("ab" + option.text)
         assert option.text and word.startswith("ab")
-        # Spellings in other tokens that the search did not need to look at are missing, and what takes more than five.
-        assert math.exp(option.log_probability) == pytest.approx(expected[word], abs=6e-3)
+        # Spellings in other tokens that the search did not need to look at are missing.
+        assert math.exp(option.log_probability) == pytest.approx(expected[word], abs=3e-3)
     assert {option.text[:1] for option in options} >= {" ", "b"}  # as it is typed "ab" is a word, or begins one
 
 
